@@ -1,0 +1,144 @@
+// The vocabulary of conditions: every type and every reason once, with what it means, whether it needs a person,
+// and the fix. Messages, Events, history and docs take their words from here; nothing else may invent a reason.
+
+/** Condition types. `Ready`, `Reconciling` and `Stalled` follow kstatus, so GitOps tools understand them. */
+export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'TrafficVerified', 'Paused'] as const
+export type ConditionType = (typeof conditionTypes)[number]
+
+/** Who is to blame for a rejection, in the words of `status.rejected[].class`. */
+export type RejectionClass = 'Evidence' | 'Infra' | 'Invalid' | 'User'
+
+interface ReasonEntry {
+  /** What the reason says about the object. */
+  readonly meaning: string
+  /** What a person does about it; empty when nothing is to be done. */
+  readonly fix: string
+  /** Set where the reason rejects a revision: it is then remembered and not tried again by itself. */
+  readonly rejects?: RejectionClass
+}
+
+const retry = 'then change spec.rollout.retryToken to try the same spec again'
+
+/** Every reason a condition, an Event or a history entry can carry. */
+export const reasons = {
+  // Progress
+  Resolving: { meaning: 'A Job fetches the model, takes its sha256 and reads its inputs and outputs.', fix: '' },
+  Provisioning: { meaning: 'Pods of the new revision are starting; users still get the old one.', fix: '' },
+  Promoting: { meaning: 'Every pod of the new revision answers; the Service is moving to it.', fix: '' },
+  RolledOut: { meaning: 'The version that the spec asks for serves all users.', fix: '' },
+  Superseded: { meaning: 'The spec changed before this revision reached users.', fix: '' },
+  PreviousReleased: { meaning: 'The time to keep the previous revision warm has passed.', fix: '' },
+  Scaling: { meaning: 'Pods of the serving revision are starting or stopping.', fix: '' },
+  Serving: { meaning: 'Users are being answered.', fix: '' },
+  AsExpected: { meaning: 'Nothing is under way and nothing is wrong.', fix: '' },
+  // Held by a person
+  Paused: { meaning: 'spec.rollout.paused holds every step forward.', fix: 'set spec.rollout.paused to false' },
+  NotPaused: { meaning: 'Nothing holds the rollout.', fix: '' },
+  Suspended: {
+    meaning: 'spec.suspend is true; the operator leaves everything as it is.',
+    fix: 'set spec.suspend to false',
+  },
+  // Users
+  NoVersionYet: { meaning: 'No version has been rolled out yet.', fix: '' },
+  NoReadyPods: { meaning: 'No pod of the serving revision is ready.', fix: '' },
+  ScaledToZero: { meaning: 'spec.replicas is 0.', fix: 'set spec.replicas to at least 1' },
+  NotMeasured: { meaning: 'traffic.mode Direct has no router that counts requests.', fix: '' },
+  // Needs another spec
+  NotImplemented: { meaning: 'The spec asks for something this release cannot do.', fix: 'remove the named field' },
+  RollbackTargetNotFound: {
+    meaning: 'spec.rollback.to names no kept revision.',
+    fix: 'name one of the kept revisions',
+  },
+  NameConflict: {
+    meaning: 'An object of a name that Slipway needs belongs to someone else.',
+    fix: 'rename one of the two',
+  },
+  RevisionMissing: { meaning: 'The ModelRevision of the serving version was deleted.', fix: 'apply a new version' },
+  // The model
+  ModelNotFound: {
+    meaning: 'Nothing is at the model URI.',
+    fix: `correct spec.model.uri, or publish the file, ${retry}`,
+    rejects: 'Invalid',
+  },
+  ModelForbidden: { meaning: 'The model store refused access.', fix: `give access, ${retry}`, rejects: 'Invalid' },
+  ModelUnreachable: {
+    meaning: 'The model store did not answer.',
+    fix: `make the store answer, ${retry}`,
+    rejects: 'Infra',
+  },
+  DigestMismatch: {
+    meaning: 'The file is not the one that was pinned.',
+    fix: 'correct spec.model.digest or the file',
+    rejects: 'Invalid',
+  },
+  ModelTooLarge: {
+    meaning: 'The model does not fit.',
+    fix: 'raise spec.resources.limits.memory, or use a smaller model',
+    rejects: 'Invalid',
+  },
+  ModelInvalid: {
+    meaning: 'The file is not a loadable ONNX model.',
+    fix: 'export the model again',
+    rejects: 'Invalid',
+  },
+  ModelUnsupported: {
+    meaning: 'The model uses a type that the runtime cannot serve.',
+    fix: 'export it with other types',
+    rejects: 'Invalid',
+  },
+  UnsupportedUri: {
+    meaning: 'The URI names a store that cannot be read.',
+    fix: 'use http, https or pvc',
+    rejects: 'Invalid',
+  },
+  ContractIncompatible: {
+    meaning: 'Clients of the serving version would break.',
+    fix: 'keep inputs and outputs, or set spec.model.contract to Any',
+    rejects: 'Invalid',
+  },
+  // The pods
+  InvalidPodTemplate: {
+    meaning: 'The API server refuses the pods that the spec describes.',
+    fix: 'correct the named field',
+    rejects: 'Invalid',
+  },
+  ImagePullFailed: {
+    meaning: 'The runtime image cannot be pulled.',
+    fix: 'correct spec.runtime.image or give the nodes access to it',
+    rejects: 'Infra',
+  },
+  Unschedulable: { meaning: 'No node can take the pods.', fix: 'lower spec.resources or add nodes', rejects: 'Infra' },
+  InsufficientMemory: {
+    meaning: 'A container was killed for using more memory than its limit.',
+    fix: 'raise spec.resources.limits.memory',
+    rejects: 'Evidence',
+  },
+  PodCrashed: { meaning: 'A container keeps exiting.', fix: 'read its log', rejects: 'Evidence' },
+  PodRefused: {
+    meaning: 'The API server or the kubelet refuses to start the pods.',
+    fix: 'read the message',
+    rejects: 'Infra',
+  },
+  NotReady: { meaning: 'Pods run but do not become ready.', fix: 'read their log', rejects: 'Infra' },
+  StorageFull: {
+    meaning: 'There is no room on the node for the model file.',
+    fix: 'free disk space on the node',
+    rejects: 'Infra',
+  },
+  DeadlineExceeded: {
+    meaning: 'The revision made no progress within spec.rollout.deadlines.provision.',
+    fix: `mend the cause, ${retry}`,
+    rejects: 'Infra',
+  },
+} as const satisfies Record<string, ReasonEntry>
+
+export type Reason = keyof typeof reasons
+
+/** True when a string (for example a code from a termination message) is a reason of the table. */
+export const isReason = (text: string): text is Reason => Object.hasOwn(reasons, text)
+
+/** Whose fault a rejection with this reason is; `Infra` where the reason does not reject by itself. */
+export const rejectionClass = (reason: Reason): RejectionClass => {
+  const entry: ReasonEntry = reasons[reason]
+  return entry.rejects ?? 'Infra'
+}

@@ -1,0 +1,40 @@
+// How children are named and labelled. Names are deterministic, so that a crash between two lines repeats, never doubles.
+import type { ModelDeployment } from '../api/modeldeployment.ts'
+
+export const labelKeys = {
+  managedBy: 'app.kubernetes.io/managed-by',
+  name: 'app.kubernetes.io/name',
+  modelDeployment: 'slipway.dev/model-deployment',
+  revision: 'slipway.dev/revision',
+  resolves: 'slipway.dev/resolves',
+} as const
+
+/** The label selector of everything that the operator watches besides ModelDeployments. */
+export const managedSelector = `${labelKeys.managedBy}=slipway`
+
+/** Labels of every child. EndpointSlices inherit them from the Service. */
+export const childLabels = (deployment: string): Record<string, string> => ({
+  [labelKeys.managedBy]: 'slipway',
+  [labelKeys.name]: 'slipway-runtime',
+  [labelKeys.modelDeployment]: deployment,
+})
+
+/** Labels of a child that belongs to one revision. */
+export const revisionLabels = (deployment: string, revision: string): Record<string, string> => ({
+  ...childLabels(deployment),
+  [labelKeys.revision]: revision,
+})
+
+/** The Job that resolves a revision; each attempt is a Job of its own, so an old outcome is never read as a new one. */
+export const resolveJobName = (revision: string, attempt: number): string =>
+  attempt <= 1 ? `${revision}-resolve` : `${revision}-resolve-${attempt}`
+
+/** Ownership: garbage collection deletes the children with the object, so no finalizer is needed. */
+export const ownerReference = (owner: ModelDeployment) => ({
+  apiVersion: owner.apiVersion,
+  kind: owner.kind,
+  name: owner.metadata.name,
+  uid: owner.metadata.uid ?? '',
+  controller: true,
+  blockOwnerDeletion: true,
+})

@@ -1,0 +1,145 @@
+// What to do about one ModelDeployment, decided from what was seen. Pure: no I/O, no clock.
+// Either the status changes, or the children do, never both: the persisted status is the write-ahead log.
+import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { ModelRevision } from '../api/modelrevision.ts'
+import { parseDuration } from '../api/duration.ts'
+import type { Observed } from '../rollout/observed.ts'
+import { next, type Rollout, type Transition } from '../rollout/next.ts'
+import { directService, modelRevision, resolveJob, revisionDeployment, type ResolvedModel } from './desired/children.ts'
+import { resolveJobName } from './names.ts'
+import { statusOf } from './status.ts'
+
+/** Everything that observe.ts gathered about one ModelDeployment: plain data. */
+export interface Seen {
+  readonly deployment: ModelDeployment
+  readonly observed: Observed
+  readonly revisions: readonly ModelRevision[]
+  /** What the candidate's resolve Job read, when it has. */
+  readonly resolved?: ResolvedModel
+  /** Children of ours that exist, by name. */
+  readonly deployments: readonly string[]
+  readonly jobs: readonly { readonly name: string; readonly finished: boolean }[]
+  /** The image that a new revision runs: the spec's, or this release's. */
+  readonly runtimeImage: string
+}
+
+export type Child =
+  | ReturnType<typeof resolveJob>
+  | ReturnType<typeof revisionDeployment>
+  | ReturnType<typeof directService>
+  | ModelRevision
+
+/** A child to bring about, or one to take away. `why` goes to the log in these words. */
+export type Action =
+  | { readonly do: 'apply'; readonly object: Child; readonly why: string }
+  | {
+      readonly do: 'delete'
+      readonly kind: 'Deployment' | 'Job' | 'ModelRevision'
+      readonly name: string
+      readonly why: string
+    }
+
+export interface Plan {
+  readonly status: ModelDeploymentStatus
+  readonly transitions: readonly Transition[]
+  readonly actions: readonly Action[]
+  /** When to look again though nothing happens, in milliseconds since the epoch. */
+  readonly wakeAt?: number
+}
+
+/** @param now milliseconds since the epoch */
+export const plan = (seen: Seen, now: number): Plan => {
+  const { deployment, observed } = seen
+  const persisted = rolloutOf(deployment.status)
+  if (deployment.spec.suspend) {
+    return { status: statusOf(deployment, persisted, observed, now), transitions: [], actions: [] }
+  }
+  const { rollout, transitions, wakeAt } = next(deployment.spec, persisted, observed, now)
+  return {
+    status: statusOf(deployment, rollout, observed, now),
+    transitions,
+    actions: [...wanted(seen, persisted), ...unwanted(seen, persisted)],
+    ...(wakeAt === undefined ? {} : { wakeAt }),
+  }
+}
+
+const rolloutOf = (status: ModelDeploymentStatus | undefined): Rollout => ({
+  ...(status?.stable && { stable: status.stable }),
+  ...(status?.previous && { previous: status.previous }),
+  ...(status?.candidate && { candidate: status.candidate }),
+  ...(status?.rejected && { rejected: status.rejected }),
+  ...(status?.history && { history: status.history }),
+})
+
+/** The children that the persisted status calls for. */
+const wanted = (seen: Seen, rollout: Rollout): Action[] => {
+  const { candidate, stable, previous } = rollout
+  const actions: Action[] = []
+  if (candidate?.state === 'Pending' && seen.observed.refusal === undefined) actions.push(...resolving(seen, candidate))
+  const running = [stable, previous, candidate?.state === 'Pending' ? undefined : candidate].filter(
+    (r) => r !== undefined,
+  )
+  for (const name of new Set(running.map((r) => r.revision))) {
+    const revision = seen.revisions.find((r) => r.metadata.name === name)
+    // Without its record a revision's pods cannot be made again; those that run are left alone.
+    if (revision === undefined) continue
+    const replicas = seen.deployment.spec.replicas
+    const object = revisionDeployment(seen.deployment, name, revision.spec.podTemplate, replicas)
+    actions.push({ do: 'apply', object, why: `${name} needs ${replicas} pods` })
+  }
+  const serving = candidate?.state === 'Promoting' && seen.observed.refusal === undefined ? candidate : stable
+  if (serving !== undefined) {
+    actions.push({
+      do: 'apply',
+      object: directService(seen.deployment, serving.revision),
+      why: `users get ${serving.revision}`,
+    })
+  }
+  return actions
+}
+
+const resolving = (seen: Seen, candidate: NonNullable<Rollout['candidate']>): Action[] => {
+  const { deployment, observed, resolved } = seen
+  if (seen.revisions.some((r) => r.metadata.name === candidate.revision)) return []
+  if (resolved !== undefined) {
+    return [
+      {
+        do: 'apply',
+        object: modelRevision(deployment, resolved),
+        why: `${candidate.revision} is resolved to ${resolved.digest}`,
+      },
+    ]
+  }
+  // A failed attempt keeps its Job; the next attempt has another name and starts when its time has come.
+  if (observed.resolution.kind === 'Failed' || candidate.retryAt !== undefined || observed.trouble?.fatal === true)
+    return []
+  const deadlineSeconds = Math.ceil(parseDuration(deployment.spec.rollout.deadlines.provision) / 1000)
+  const job = resolveJob(deployment, candidate.revision, candidate.attempt, seen.runtimeImage, deadlineSeconds)
+  return [{ do: 'apply', object: job, why: `${candidate.revision} must be fetched and read` }]
+}
+
+/** Children that nothing refers to any more. The Service is looked at first: what it selects is never taken away. */
+const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
+  const { candidate, stable, previous } = rollout
+  const referred = new Set([stable, previous, candidate].flatMap((r) => r?.revision ?? []))
+  const selected = seen.observed.service.revision
+  const deployments = seen.deployments
+    .filter((name) => !referred.has(name) && name !== selected)
+    .map((name): Action => ({ do: 'delete', kind: 'Deployment', name, why: `${name} serves nobody any more` }))
+  const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
+  const jobs = seen.jobs
+    .filter(({ name, finished }) => name !== job && !finished)
+    .map(({ name }): Action => ({ do: 'delete', kind: 'Job', name, why: `nobody waits for ${name} any more` }))
+  const limit = seen.deployment.spec.revisionHistoryLimit
+  const revisions = seen.revisions
+    .filter((r) => !referred.has(r.metadata.name) && r.metadata.name !== selected)
+    .toSorted((a, b) => (b.metadata.creationTimestamp ?? '').localeCompare(a.metadata.creationTimestamp ?? ''))
+    .slice(limit)
+    .map(({ metadata: { name } }): Action => ({
+      do: 'delete',
+      kind: 'ModelRevision',
+      name,
+      why: `spec.revisionHistoryLimit keeps ${limit}`,
+    }))
+  return [...deployments, ...jobs, ...revisions]
+}

@@ -1,0 +1,215 @@
+// The status that people and GitOps tools read, derived whole from the rollout and what was seen. Pure.
+// Equal inputs give an equal status: no time stamp moves by itself, so a settled object is never written again.
+import { isReason, type ConditionType, type Reason } from '../api/conditions.ts'
+import type { Condition, ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { Observed } from '../rollout/observed.ts'
+import { rejectionOf, type Rollout } from '../rollout/next.ts'
+import { labelKeys } from './names.ts'
+
+type Claim = readonly [status: 'True' | 'False' | 'Unknown', reason: Reason, message: string]
+
+interface View {
+  readonly deployment: ModelDeployment
+  readonly rollout: Rollout
+  readonly seen: Observed
+}
+
+/**
+ * The whole status.
+ *
+ * @param now milliseconds since the epoch; used only for `lastTransitionTime` of a condition that changes
+ */
+export const statusOf = (
+  deployment: ModelDeployment,
+  rollout: Rollout,
+  seen: Observed,
+  now: number,
+): ModelDeploymentStatus => {
+  const view = { deployment, rollout, seen }
+  const serving = seen.service.revision
+  const stablePods = podsOf(view, rollout.stable?.revision)
+  const { lastCommand, analysis } = deployment.status ?? {}
+  return {
+    observedGeneration: deployment.metadata.generation ?? 0,
+    phase: phaseOf(view),
+    conditions: conditionsOf(view, now),
+    ...rollout,
+    ...(rollout.candidate && {
+      candidate: { ...rollout.candidate, weight: serving === rollout.candidate.revision ? '100%' : '0%' },
+    }),
+    ...(serving !== undefined && { traffic: trafficTo(serving, deployment.status?.traffic) }),
+    ...(analysis && { analysis }),
+    ...(lastCommand && { lastCommand }),
+    replicas: stablePods?.total ?? 0,
+    readyReplicas: stablePods?.ready ?? 0,
+    selector: `${labelKeys.modelDeployment}=${deployment.metadata.name},${labelKeys.revision}=${rollout.stable?.revision ?? ''}`,
+  }
+}
+
+/** Direct mode has one setting, everything to one revision; each move is a new epoch. */
+const trafficTo = (
+  revision: string,
+  before: ModelDeploymentStatus['traffic'],
+): NonNullable<ModelDeploymentStatus['traffic']> => {
+  const same = before?.weights.length === 1 && before.weights[0]?.revision === revision
+  return { epoch: (before?.epoch ?? 0) + (same ? 0 : 1), weights: [{ revision, weight: 1000 }] }
+}
+
+const phaseOf = (view: View): string => {
+  const { deployment, rollout } = view
+  if (deployment.spec.suspend) return 'Suspended'
+  if (rollout.candidate !== undefined) return rollout.candidate.state
+  const [stalled] = progressOf(view).Stalled
+  if (stalled === 'True') return 'Rejected'
+  return rollout.previous === undefined ? 'Idle' : 'Observing'
+}
+
+const conditionsOf = (view: View, now: number): Condition[] => {
+  const claims: Record<ConditionType, Claim> = {
+    ...progressOf(view),
+    Available: availableOf(view),
+    TrafficVerified: [
+      'Unknown',
+      'NotMeasured',
+      'traffic.mode Direct sends every request to one revision; no router counts them.',
+    ],
+    Paused: view.deployment.spec.rollout.paused
+      ? ['True', 'Paused', 'spec.rollout.paused holds every step forward; set it to false to go on.']
+      : ['False', 'NotPaused', 'Nothing holds the rollout.'],
+  }
+  const before = view.deployment.status?.conditions ?? []
+  const generation = view.deployment.metadata.generation ?? 0
+  return Object.entries(claims).map(([type, [status, reason, message]]) => {
+    const old = before.find((c) => c.type === type)
+    const lastTransitionTime = old?.status === status ? old.lastTransitionTime : new Date(now).toISOString()
+    return { type, status, reason, message: message.slice(0, 4096), lastTransitionTime, observedGeneration: generation }
+  })
+}
+
+type Progress = Record<'Ready' | 'Reconciling' | 'Stalled', Claim>
+
+/** Ready, Reconciling and Stalled always tell one story: done, under way, or in need of a person. */
+const progressOf = (view: View): Progress => {
+  const { deployment, rollout, seen } = view
+  const { spec } = deployment
+  if (spec.suspend) return held('Suspended', 'spec.suspend is true: the operator leaves everything as it is.')
+  if (seen.refusal !== undefined) return stalled(seen.refusal.reason, `${seen.refusal.message}${stillServing(view)}`)
+  if (rollout.candidate !== undefined) {
+    const { candidate } = rollout
+    const paused = spec.rollout.paused ? ' It is held by spec.rollout.paused.' : ''
+    return underWay(
+      known(candidate.reason) ?? stateReason[candidate.state] ?? 'Provisioning',
+      `${candidate.message ?? stateMessage(view)}${paused}${stillServing(view)}`,
+    )
+  }
+  if (seen.target.kind === 'Missing')
+    return stalled('RollbackTargetNotFound', `${seen.target.message}${stillServing(view)}`)
+  if (seen.target.hash !== rollout.stable?.hash) {
+    const rejection = rejectionOf(rollout, seen.target.hash, spec.rollout.retryToken)
+    if (rejection !== undefined) {
+      return stalled(
+        known(rejection.reason) ?? 'DeadlineExceeded',
+        `${rejection.revision} was rejected: ${rejection.message}${stillServing(view)}`,
+      )
+    }
+    if (spec.rollout.paused)
+      return held('Paused', `${seen.target.revision} waits for spec.rollout.paused.${stillServing(view)}`)
+    return underWay('Resolving', `${seen.target.revision} is about to be resolved.`)
+  }
+  return settled(view)
+}
+
+/** The spec's version is the serving one: are all its pods there? */
+const settled = (view: View): Progress => {
+  const { rollout, seen } = view
+  const { stable } = rollout
+  if (stable === undefined) return underWay('Resolving', 'The first version is about to be resolved.')
+  if (!seen.revisions.some((r) => r.name === stable.revision)) {
+    return stalled(
+      'RevisionMissing',
+      `ModelRevision ${stable.revision} was deleted; its pods keep serving but cannot be made again. Apply a new version.`,
+    )
+  }
+  const pods = podsOf(view, stable.revision)
+  const name = `${stable.version} (${stable.revision})`
+  if (pods === undefined || !pods.current || pods.ready !== pods.wanted || pods.total !== pods.wanted) {
+    const trouble = seen.trouble === undefined ? '' : ` ${seen.trouble.message}`
+    return underWay(
+      seen.trouble?.reason ?? 'Scaling',
+      `${name} has ${pods?.ready ?? 0} of ${pods?.wanted ?? 0} pods ready.${trouble}`,
+    )
+  }
+  const waiting = isHeldByRollback(view)
+    ? ' spec.rollback.to holds it there; the edited spec.model waits until that is cleared.'
+    : ''
+  return {
+    Ready: ['True', 'RolledOut', `${name} serves on ${pods.ready} of ${pods.wanted} pods.${waiting}`],
+    Reconciling: ['False', 'AsExpected', 'Nothing is under way.'],
+    Stalled: ['False', 'AsExpected', 'Nothing is wrong.'],
+  }
+}
+
+const availableOf = ({ rollout, seen, deployment }: View): Claim => {
+  const serving = seen.service.revision
+  if (serving === undefined) return ['False', 'NoVersionYet', 'No version has been rolled out yet.']
+  const ready = seen.service.readyEndpoints[serving] ?? 0
+  const version = [rollout.stable, rollout.candidate].find((r) => r?.revision === serving)?.version ?? serving
+  if (ready > 0) return ['True', 'Serving', `${version} (${serving}) answers.`]
+  if (deployment.spec.replicas === 0)
+    return ['False', 'ScaledToZero', 'spec.replicas is 0: nobody answers. Set it to at least 1.']
+  return [
+    'False',
+    'NoReadyPods',
+    `No pod of ${version} (${serving}) is ready.${seen.trouble === undefined ? '' : ` ${seen.trouble.message}`}`,
+  ]
+}
+
+/** A reason that another release wrote into the status may not be in this table. */
+const known = (reason: string | undefined): Reason | undefined =>
+  reason !== undefined && isReason(reason) ? reason : undefined
+
+const stateReason: Readonly<Record<string, Reason>> = {
+  Pending: 'Resolving',
+  Provisioning: 'Provisioning',
+  Promoting: 'Promoting',
+}
+
+const stateMessage = (view: View): string => {
+  const { candidate } = view.rollout
+  if (candidate === undefined) return ''
+  const pods = podsOf(view, candidate.revision)
+  switch (candidate.state) {
+    case 'Provisioning':
+      return `${candidate.version ?? ''} (${candidate.revision}) has ${candidate.readyReplicas ?? 0} of ${pods?.wanted ?? view.deployment.spec.replicas} pods ready.`
+    case 'Promoting':
+      return `The Service moves to ${candidate.version ?? ''} (${candidate.revision}).`
+    default:
+      return `The model of ${candidate.revision} is being fetched and read.`
+  }
+}
+
+const stillServing = ({ rollout }: View): string =>
+  rollout.stable === undefined ? '' : ` ${rollout.stable.version} (${rollout.stable.revision}) keeps serving.`
+
+const isHeldByRollback = ({ deployment, seen }: View): boolean =>
+  deployment.spec.rollback.to !== '' && seen.target.kind === 'Revision' && seen.target.hash !== seen.specHash
+
+const podsOf = ({ seen }: View, revision: string | undefined) => seen.pods.find((p) => p.revision === revision)
+
+const stalled = (reason: Reason, message: string): Progress => ({
+  Ready: ['False', reason, message],
+  Reconciling: ['False', 'AsExpected', 'Nothing is under way.'],
+  Stalled: ['True', reason, message],
+})
+
+const underWay = (reason: Reason, message: string): Progress => ({
+  Ready: ['False', reason, message],
+  Reconciling: ['True', reason, message],
+  Stalled: ['False', 'AsExpected', 'Nothing is wrong.'],
+})
+
+const held = (reason: Reason, message: string): Progress => ({
+  Ready: ['False', reason, message],
+  Reconciling: ['False', reason, message],
+  Stalled: ['False', 'AsExpected', 'Nothing is wrong.'],
+})

@@ -1,0 +1,360 @@
+// The state machine against a small model of the world: pods start, Jobs end, specs change, in any order.
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import { next, type Rollout } from './next.ts'
+import type { Observed, Resolution, RevisionFacts } from './observed.ts'
+
+const start = Date.parse('2026-01-01T00:00:00Z')
+const minute = 60_000
+
+const revision = (n: number): RevisionFacts => ({
+  name: `fraud-${n}`,
+  hash: `${n}`,
+  version: `v${n}`,
+  digest: `sha256:${String(n).padStart(64, '0')}`,
+  image: 'runtime@sha256:0',
+})
+
+/** A spec as the API server returns it: with its defaults. */
+const specWith = (rollout: Partial<ModelDeploymentSpec['rollout']> = {}): ModelDeploymentSpec => ({
+  model: { uri: 'https://models.example/1.onnx' },
+  replicas: 2,
+  traffic: { mode: 'Direct' },
+  rollout: {
+    strategy: 'BlueGreen',
+    deadlines: { provision: '15m', step: '30m', total: '4h' },
+    capacity: 'Surge',
+    onInconclusive: 'Hold',
+    onNoTraffic: 'Proceed',
+    onMetricsError: 'Hold',
+    onStableUnhealthy: 'PreferHealthy',
+    keepPreviousFor: '10m',
+    paused: false,
+    retryToken: '',
+    ...rollout,
+  },
+  rollback: { to: '' },
+  revisionHistoryLimit: 10,
+  suspend: false,
+})
+
+/** The world as far as a rollout sees it, with knobs for what can happen to it. */
+class World {
+  rollout: Rollout = {}
+  now = start
+  spec = specWith()
+  target = 1
+  revisions: RevisionFacts[] = []
+  ready = new Map<string, number>()
+  service: string | undefined
+  resolutions = new Map<number, Resolution>()
+  trouble: Observed['trouble']
+  refusal: Observed['refusal']
+
+  observe(): Observed {
+    const wanted = this.spec.replicas
+    const hash = Number(this.rollout.candidate?.hash ?? 0)
+    return {
+      target: { kind: 'Revision', hash: `${this.target}`, revision: `fraud-${this.target}` },
+      specHash: `${this.target}`,
+      revisions: this.revisions,
+      resolution: this.resolutions.get(hash) ?? { kind: 'Running' },
+      pods: [...this.ready].map(([name, ready]) => ({ revision: name, wanted, total: wanted, ready, current: true })),
+      ...(this.trouble && { trouble: this.trouble }),
+      ...(this.refusal && { refusal: this.refusal }),
+      service: { ...(this.service && { revision: this.service }), readyEndpoints: Object.fromEntries(this.ready) },
+    }
+  }
+
+  step(): void {
+    this.rollout = next(this.spec, this.rollout, this.observe(), this.now).rollout
+  }
+
+  /** Does what the persisted status calls for: the part that modeldeployment/plan.ts and its apply play. */
+  act(): void {
+    const { candidate, stable, previous } = this.rollout
+    if (candidate?.state === 'Pending' && this.resolutions.get(Number(candidate.hash))?.kind === 'Resolved') {
+      if (!this.revisions.some((r) => r.name === candidate.revision))
+        this.revisions.unshift(revision(Number(candidate.hash)))
+    }
+    const running = [stable, previous, candidate?.state === 'Pending' ? undefined : candidate].flatMap(
+      (r) => r?.revision ?? [],
+    )
+    for (const name of running) if (!this.ready.has(name)) this.ready.set(name, 0)
+    for (const name of [...this.ready.keys()])
+      if (!running.includes(name) && name !== this.service) this.ready.delete(name)
+    const serving = candidate?.state === 'Promoting' ? candidate.revision : stable?.revision
+    if (serving !== undefined) this.service = serving
+  }
+
+  becomeReady(): void {
+    for (const name of this.ready.keys()) this.ready.set(name, this.spec.replicas)
+  }
+
+  /** Everything goes well until nothing changes any more. */
+  settle(): void {
+    for (let i = 0; i < 30; i++) {
+      this.step()
+      this.act()
+      this.resolutions.set(this.target, this.resolutions.get(this.target) ?? resolved(this.target))
+      this.becomeReady()
+    }
+  }
+}
+
+const resolved = (n: number): Resolution => ({ kind: 'Resolved', digest: revision(n).digest, version: `v${n}` })
+
+describe('the life of a change', () => {
+  test('a first version is resolved, provisioned and promoted, and every transition is in the history', () => {
+    const world = new World()
+    world.settle()
+    expect(world.rollout.stable?.revision).toBe('fraud-1')
+    expect(world.rollout.candidate).toBeUndefined()
+    expect(world.rollout.history?.map((h) => h.to)).toEqual(['Pending', 'Provisioning', 'Promoting', 'Idle'])
+  })
+
+  test('a second version is promoted, and the first is kept warm until keepPreviousFor has passed', () => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.settle()
+    expect(world.rollout).toMatchObject({ stable: { revision: 'fraud-2' }, previous: { revision: 'fraud-1' } })
+    world.now += 9 * minute
+    world.step()
+    expect(world.rollout.previous).toBeDefined()
+    world.now += 2 * minute
+    world.step()
+    expect(world.rollout.previous).toBeUndefined()
+  })
+
+  test('a spec edited back while the previous version is warm goes back without a new fetch', () => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.settle()
+    world.resolutions.clear()
+    world.target = 1
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ revision: 'fraud-1', state: 'Provisioning' })
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ revision: 'fraud-1', state: 'Promoting' })
+    world.act()
+    world.step()
+    expect(world.rollout).toMatchObject({ stable: { revision: 'fraud-1' }, previous: { revision: 'fraud-2' } })
+  })
+
+  test('a spec edited again before the first edit reached users drops the first without blame', () => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.step()
+    world.target = 3
+    world.step()
+    expect(world.rollout.candidate).toBeUndefined()
+    world.settle()
+    expect(world.rollout.stable?.revision).toBe('fraud-3')
+    expect(world.rollout.rejected ?? []).toEqual([])
+  })
+
+  test('a spec edited after the Service has moved finishes the swap first', () => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.resolutions.set(2, resolved(2))
+    while (world.rollout.candidate?.state !== 'Promoting') {
+      world.step()
+      world.act()
+      world.becomeReady()
+    }
+    expect(world.service).toBe('fraud-2')
+    world.target = 3
+    world.step()
+    expect(world.rollout.stable?.revision).toBe('fraud-2')
+    world.settle()
+    expect(world.rollout.stable?.revision).toBe('fraud-3')
+  })
+})
+
+describe('what goes wrong', () => {
+  const failing = (resolution: Resolution): World => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.resolutions.set(2, resolution)
+    return world
+  }
+
+  test('a model that is not there is rejected, remembered, and not tried again until retryToken changes', () => {
+    const world = failing({ kind: 'Failed', reason: 'ModelNotFound', message: 'gone', retryable: false })
+    for (let i = 0; i < 50; i++) world.step()
+    expect(world.rollout.rejected).toMatchObject([{ hash: '2', class: 'Invalid', reason: 'ModelNotFound' }])
+    expect(world.rollout.stable?.revision).toBe('fraud-1')
+    expect(world.rollout.history).toHaveLength(6)
+    world.resolutions.delete(2)
+    world.spec = specWith({ retryToken: 'again' })
+    world.settle()
+    expect(world.rollout.stable?.revision).toBe('fraud-2')
+    expect(world.rollout.rejected).toEqual([])
+  })
+
+  test('a store that does not answer is tried again by itself with growing distances, until the deadline', () => {
+    const world = failing({ kind: 'Failed', reason: 'ModelUnreachable', message: 'refused', retryable: true })
+    const distances: number[] = []
+    let last = world.now
+    let attempt = 0
+    while (world.rollout.rejected === undefined || world.rollout.rejected.length === 0) {
+      world.step()
+      const candidate = world.rollout.candidate
+      if (candidate !== undefined && candidate.attempt !== attempt) {
+        distances.push(world.now - last)
+        last = world.now
+        attempt = candidate.attempt
+      }
+      world.now += 1000
+    }
+    expect(distances.slice(1, 5)).toEqual([...distances.slice(1, 5)].toSorted((a, b) => a - b))
+    expect(world.now - start).toBeLessThan(20 * minute)
+    expect(world.rollout.rejected).toMatchObject([{ class: 'Infra', reason: 'ModelUnreachable' }])
+  })
+
+  test('pods that make no progress are rejected at the deadline with the cause that was seen', () => {
+    const world = failing(resolved(2))
+    for (let i = 0; i < 5; i++) {
+      world.step()
+      world.act()
+    }
+    world.trouble = { reason: 'Unschedulable', message: 'No node can take pod x.', fatal: false }
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ reason: 'Unschedulable', message: 'No node can take pod x.' })
+    world.now += 16 * minute
+    world.step()
+    expect(world.rollout.rejected?.[0]?.message).toContain('No node can take pod x.')
+    expect(world.rollout.stable?.revision).toBe('fraud-1')
+  })
+
+  test('a pod that becomes ready moves the deadline, because the deadline counts time without progress', () => {
+    const world = failing(resolved(2))
+    for (let i = 0; i < 5; i++) {
+      world.step()
+      world.act()
+    }
+    world.now += 10 * minute
+    world.ready.set('fraud-2', 1)
+    world.step()
+    world.now += 10 * minute
+    world.step()
+    expect(world.rollout.candidate?.state).toBe('Provisioning')
+  })
+
+  test('pods that all die while the Service moves take the Service back to the old version', () => {
+    const world = failing(resolved(2))
+    while (world.rollout.candidate?.state !== 'Promoting') {
+      world.step()
+      world.act()
+      world.becomeReady()
+    }
+    world.ready.set('fraud-2', 0)
+    world.step()
+    world.act()
+    expect(world.rollout.stable?.revision).toBe('fraud-1')
+    expect(world.service).toBe('fraud-1')
+  })
+})
+
+// --- any order of events
+
+type Event = (world: World) => void
+const events: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant<Event>((w) => w.step()) },
+  { weight: 5, arbitrary: fc.constant<Event>((w) => w.act()) },
+  { weight: 3, arbitrary: fc.constant<Event>((w) => w.becomeReady()) },
+  {
+    weight: 2,
+    arbitrary: fc.integer({ min: 1, max: 3 }).map<Event>((n) => (w) => {
+      w.target = n
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.integer({ min: 1, max: 3 }).map<Event>((n) => (w) => {
+      w.resolutions.set(n, resolved(n))
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1, max: 3 }).map<Event>((n) => (w) => {
+      w.resolutions.set(n, { kind: 'Failed', reason: 'ModelInvalid', message: 'broken', retryable: false })
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1, max: 3 }).map<Event>((n) => (w) => {
+      w.resolutions.set(n, { kind: 'Failed', reason: 'ModelUnreachable', message: 'refused', retryable: true })
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1, max: 3 }).map<Event>((n) => (w) => {
+      if (w.ready.has(`fraud-${n}`)) w.ready.set(`fraud-${n}`, 0)
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1000, max: 20 * minute }).map<Event>((ms) => (w) => {
+      w.now += ms
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.boolean().map<Event>((paused) => (w) => {
+      w.spec = { ...w.spec, rollout: { ...w.spec.rollout, paused } }
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 0, max: 3 }).map<Event>((replicas) => (w) => {
+      w.spec = { ...w.spec, replicas }
+    }),
+  },
+)
+
+test('in any order of events the Service selects a revision that has its pods, and a rejected one comes back only when asked', () => {
+  fc.assert(
+    fc.property(fc.array(events, { maxLength: 120 }), (sequence) => {
+      const world = new World()
+      for (const event of sequence) {
+        const before = world.rollout
+        event(world)
+        const { stable, previous, candidate, history, rejected } = world.rollout
+        if (world.service !== undefined) expect(world.ready.has(world.service)).toBe(true)
+        if (before.stable !== stable && stable !== undefined) expect(world.service).toBe(stable.revision)
+        const roles = [stable, candidate].flatMap((r) => r?.hash ?? [])
+        expect(new Set(roles).size).toBe(roles.length)
+        expect(previous?.hash).not.toBe(stable?.hash ?? '-')
+        if (candidate !== undefined) expect(rejected?.find((r) => r.hash === candidate.hash)).toBeUndefined()
+        expect((history ?? []).length).toBeLessThanOrEqual(20)
+      }
+    }),
+  )
+})
+
+test('the same inputs give the same answer, and repeating a step that settled changes nothing', () => {
+  fc.assert(
+    fc.property(fc.array(events, { maxLength: 60 }), (sequence) => {
+      const world = new World()
+      for (const event of sequence) event(world)
+      world.spec = { ...specWith(), replicas: 1 }
+      world.trouble = undefined
+      world.resolutions.clear()
+      world.settle()
+      world.settle()
+      const seen = world.observe()
+      const once = next(world.spec, world.rollout, seen, world.now)
+      expect(next(world.spec, world.rollout, seen, world.now)).toEqual(once)
+      expect(once.transitions).toEqual([])
+      expect(once.rollout).toEqual(world.rollout)
+      expect(world.rollout.candidate).toBeUndefined()
+    }),
+  )
+})
