@@ -82,7 +82,7 @@ class World {
       (r) => r?.revision ?? [],
     )
     for (const name of running) if (!this.ready.has(name)) this.ready.set(name, 0)
-    for (const name of [...this.ready.keys()])
+    for (const name of Array.from(this.ready.keys()))
       if (!running.includes(name) && name !== this.service) this.ready.delete(name)
     const serving = candidate?.state === 'Promoting' ? candidate.revision : stable?.revision
     if (serving !== undefined) this.service = serving
@@ -213,7 +213,7 @@ describe('what goes wrong', () => {
       }
       world.now += 1000
     }
-    expect(distances.slice(1, 5)).toEqual([...distances.slice(1, 5)].toSorted((a, b) => a - b))
+    expect(distances.slice(1, 5)).toEqual(distances.slice(1, 5).toSorted((a, b) => a - b))
     expect(world.now - start).toBeLessThan(20 * minute)
     expect(world.rollout.rejected).toMatchObject([{ class: 'Infra', reason: 'ModelUnreachable' }])
   })
