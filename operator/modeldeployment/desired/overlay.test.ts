@@ -50,6 +50,12 @@ test('a list without a key is replaced, and null removes a field', () => {
   })
 })
 
+test('null inside a part that the base lacks leaves nothing behind', () => {
+  expect(overlay({}, { spec: { nodeSelector: { disk: null, zone: 'a' } } })).toEqual({
+    spec: { nodeSelector: { zone: 'a' } },
+  })
+})
+
 test('an empty overlay changes nothing, laying the same overlay twice is laying it once, and the base is never touched', () => {
   const named = fc.uniqueArray(fc.record({ name: fc.constantFrom('a', 'b', 'c'), value: fc.string() }), {
     selector: (e) => e.name,

@@ -20,7 +20,7 @@ const mergeKeys: Readonly<Record<string, string>> = {
  */
 export const overlay = (base: unknown, over: unknown, field = ''): unknown => {
   if (over === undefined) return base
-  if (isObject(base) && isObject(over)) return overlayObject(base, over)
+  if (isObject(over)) return overlayObject(isObject(base) ? base : {}, over)
   const key = mergeKeys[field]
   if (Array.isArray(base) && Array.isArray(over) && key !== undefined) return overlayList(base, over, key)
   return over
@@ -39,7 +39,7 @@ const overlayList = (base: readonly unknown[], over: readonly unknown[], key: st
   const merged = [...base]
   for (const item of over) {
     const place = merged.findIndex((b) => isObject(b) && isObject(item) && b[key] !== undefined && b[key] === item[key])
-    if (place === -1) merged.push(item)
+    if (place === -1) merged.push(overlay(undefined, item))
     else merged[place] = overlay(merged[place], item)
   }
   return merged
