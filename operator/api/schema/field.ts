@@ -32,7 +32,7 @@ interface ListOptions extends Common<readonly unknown[]> {
   readonly kind: 'atomic' | 'set' | { readonly mapBy: readonly string[] }
 }
 
-interface ObjectOptions extends Common<Record<string, unknown>> {}
+type ObjectOptions = Omit<Common<never>, 'default'>
 
 export const text = (options: TextOptions) => Type.String(constraints(options))
 
@@ -69,6 +69,15 @@ export const object = <Properties extends TProperties>(
   properties: Properties,
   options: ObjectOptions,
 ): TObject<Properties> => Type.Object(properties, constraints(options))
+
+/**
+ * An object that the API server fills in when it is left out. Its default spells out the defaults of its fields,
+ * since rules are checked against a default as it stands.
+ */
+export const defaultedObject = <Properties extends TProperties>(
+  properties: Properties,
+  options: ObjectOptions,
+): TObject<Properties> => Type.Object(properties, { ...constraints(options), default: defaultsOf(properties) })
 
 /** A map from free keys to values of one kind. */
 export const map = <Value extends TSchema>(value: Value, options: ObjectOptions & { maxProperties: number }) =>
@@ -128,3 +137,11 @@ const constraints = <Options extends Common<unknown>>({
   ...rest,
   ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules.map((rule) => ({ ...rule })) }),
 })
+
+const defaultsOf = (properties: TProperties): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(properties).flatMap(([name, field]) => {
+      const value: unknown = field['default']
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )

@@ -1,7 +1,13 @@
 // spec.rollout and spec.rollback: how a change reaches users. What the strategy cannot honour is refused, never ignored.
 import { Type } from '@sinclair/typebox'
-import { duration, flag, integerOrText, list, object, positiveDuration, text, word } from './field.ts'
+import { defaultedObject, duration, flag, integerOrText, list, object, positiveDuration, text, word } from './field.ts'
 import { goldenSchema, shadowSchema, analysisSchema } from './evidence.ts'
+
+// The forms of a weight in RE2. Whole percents may be written either way: 5, "5%" or "5.0%".
+const weightPattern = '^(100([.]0)?|[1-9][0-9]?([.][0-9])?|0[.][1-9])%$'
+const isWeight = (value: string) =>
+  `(type(${value}) == int ? ${value} >= 1 && ${value} <= 100 : ${value}.matches('${weightPattern}'))`
+const percentOf = (value: string) => `double(type(${value}) == int ? ${value} : ${value}.replace('%', ''))`
 
 const step = object(
   {
@@ -11,7 +17,13 @@ const step = object(
       minimum: 1,
       maximum: 100,
       maxLength: 6,
-      pattern: '^(100(\\.0)?|[1-9][0-9]?(\\.[0-9])?|0\\.[1-9])%$',
+      pattern: weightPattern,
+      rules: [
+        {
+          rule: isWeight('self'),
+          message: 'write an integer percent from 1 to 100, or a string from "0.1%" to "100%" in steps of 0.1%',
+        },
+      ],
     }),
     minDuration: Type.Optional(
       duration({ description: 'The least time that the step takes, such as 2m; when unset, 1m.' }),
@@ -31,9 +43,16 @@ const steps = list(step, {
   kind: 'atomic',
   minItems: 1,
   maxItems: 20,
+  rules: [
+    {
+      // A list of one list stands in for a variable: the weights are computed once, and the cost stays in budget.
+      rule: `!self.all(s, ${isWeight('s.weight')}) || [self.map(s, ${percentOf('s.weight')})].all(w, w.isSorted() && w.all(x, w.exists_one(y, x == y)))`,
+      message: 'each step has a higher weight than the one before: sort the steps and remove doubles',
+    },
+  ],
 })
 
-const deadlines = object(
+const deadlines = defaultedObject(
   {
     provision: positiveDuration({
       description: 'How long a candidate may make no progress before its pods are ready, such as 15m; default 15m.',
@@ -45,10 +64,10 @@ const deadlines = object(
       default: '4h',
     }),
   },
-  { description: 'How long a rollout may take; default {provision: 15m, step: 30m, total: 4h}.', default: {} },
+  { description: 'How long a rollout may take; default {provision: 15m, step: 30m, total: 4h}.' },
 )
 
-export const rolloutSchema = object(
+export const rolloutSchema = defaultedObject(
   {
     strategy: word(['Canary', 'BlueGreen', 'Recreate'], {
       description:
@@ -98,7 +117,6 @@ export const rolloutSchema = object(
   },
   {
     description: 'How a change reaches users; default {strategy: BlueGreen}.',
-    default: {},
     rules: [
       {
         rule: "self.strategy == 'Canary' || !has(self.steps)",
@@ -114,11 +132,21 @@ export const rolloutSchema = object(
         message:
           'analysis judges shares of users, which only strategy Canary makes: set strategy to Canary, or remove analysis',
       },
+      {
+        rule: "self.strategy != 'Recreate' || self.capacity != 'Borrow'",
+        message:
+          'strategy Recreate stops the old pods first and has none to borrow from: set capacity to Surge or Recreate, or strategy to Canary or BlueGreen',
+      },
+      {
+        rule: '!has(self.analysis) || !has(self.analysis.maxDisagreement) || !has(self.shadow) || !has(self.shadow.enabled) || self.shadow.enabled',
+        message:
+          'disagreement is measured on shadowed requests: set shadow.enabled to true, or remove analysis.maxDisagreement',
+      },
     ],
   },
 )
 
-export const rollbackSchema = object(
+export const rollbackSchema = defaultedObject(
   {
     to: text({
       description:
@@ -128,5 +156,5 @@ export const rollbackSchema = object(
       pattern: '^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$',
     }),
   },
-  { description: 'A way back to a kept revision without changing spec.model; default {to: ""}.', default: {} },
+  { description: 'A way back to a kept revision without changing spec.model; default {to: ""}.' },
 )

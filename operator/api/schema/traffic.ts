@@ -1,6 +1,6 @@
 // spec.traffic: how requests reach the pods. What the mode cannot honour is refused here, never ignored.
 import { Type } from '@sinclair/typebox'
-import { integer, list, object, positiveDuration, text, word } from './field.ts'
+import { defaultedObject, integer, list, object, positiveDuration, text, word } from './field.ts'
 
 const dnsLabel = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
 const dnsName = `${dnsLabel}([.]${dnsLabel})*`
@@ -77,7 +77,7 @@ const sticky = object(
   },
 )
 
-export const trafficSchema = object(
+export const trafficSchema = defaultedObject(
   {
     mode: word(['Router', 'Gateway', 'Direct'], {
       description:
@@ -94,7 +94,6 @@ export const trafficSchema = object(
   },
   {
     description: 'How requests reach the pods; default {mode: Direct}.',
-    default: {},
     rules: [
       {
         rule: "self.mode != 'Gateway' || has(self.gateway)",
