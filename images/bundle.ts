@@ -1,0 +1,101 @@
+// Writes the build context of each image: esbuild's one file a program, and what cannot be bundled beside it.
+// A context holds nothing else, so that nothing else can get into an image.
+import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import * as esbuild from 'esbuild'
+
+export const imageNames = ['operator', 'runtime', 'modelstore'] as const
+export type ImageName = (typeof imageNames)[number]
+
+export interface StageOptions {
+  /** The checkout whose programs are bundled. */
+  readonly root: string
+  /** Files besides the programs: absolute path in the image → path here. Only the model store takes any. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+/**
+ * Writes `dist/images/<name>` anew and returns its path.
+ * @throws Error naming the source file that is missing or does not build
+ */
+export async function stage(name: ImageName, { root, files = {} }: StageOptions): Promise<string> {
+  const context = join(root, 'dist', 'images', name)
+  await rm(context, { recursive: true, force: true })
+  await mkdir(join(context, 'app'), { recursive: true })
+  await bundle(await programs(name, root), join(context, 'app'), root)
+  if (name === 'runtime') await copyNativeLibraries(root, join(context, 'app'))
+  if (name === 'modelstore') await mkdir(join(context, 'files'))
+  else if (Object.keys(files).length > 0) throw new Error(`The ${name} image takes no files besides its program`)
+  for (const [path, source] of Object.entries(files)) await place(source, join(context, 'files', path))
+  return context
+}
+
+/** Output name → source of every program in an image. */
+async function programs(name: ImageName, root: string): Promise<Record<string, string>> {
+  if (name !== 'modelstore') return { main: join(root, name, 'main.ts') }
+  const folder = join(root, 'test', 'modelstore')
+  const sources = (await readdir(folder)).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+  return Object.fromEntries(sources.map((file) => [file.slice(0, -'.ts'.length), join(folder, file)]))
+}
+
+async function bundle(entryPoints: Record<string, string>, outdir: string, root: string): Promise<void> {
+  await esbuild.build({
+    entryPoints,
+    outdir,
+    absWorkingDir: root,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    // Names stay as they were written: a stack trace in a log is read by people.
+    minify: false,
+    keepNames: true,
+    legalComments: 'eof',
+    logLevel: 'silent',
+    // CommonJS packages call require; an ES module has none of its own.
+    banner: { js: banner },
+    plugins: [nativeBinding],
+  })
+  for (const file of await readdir(outdir)) await chmod(join(outdir, file), 0o644)
+}
+
+/**
+ * CommonJS packages call require; an ES module has none of its own. The second name is for the one file that must be
+ * found at run time: esbuild leaves a call by that name alone.
+ */
+const banner = `import { createRequire as slipwayCreateRequire } from 'node:module'
+const slipwayRequire = slipwayCreateRequire(import.meta.url)
+const require = slipwayRequire`
+
+const nativeFolder = 'bin/napi-v6/linux/x64'
+const nativeFiles = ['onnxruntime_binding.node', 'libonnxruntime.so.1']
+
+/** onnxruntime-node looks for its library by platform in its package; in the image it lies beside the program. */
+const nativeBinding: esbuild.Plugin = {
+  name: 'onnxruntime-binding',
+  setup(build) {
+    build.onLoad({ filter: /onnxruntime-node[/\\]dist[/\\]binding\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      const lookup =
+        /require\(`\.\.\/bin\/napi-v6\/\$\{process\.platform\}\/\$\{process\.arch\}\/onnxruntime_binding\.node`\)/
+      if (!lookup.test(source)) {
+        return {
+          errors: [{ text: 'onnxruntime-node loads its library in a new way; images/bundle.ts has to follow it' }],
+        }
+      }
+      return { contents: source.replace(lookup, "slipwayRequire('./onnxruntime_binding.node')"), loader: 'js' }
+    })
+  },
+}
+
+async function copyNativeLibraries(root: string, app: string): Promise<void> {
+  const folder = join(root, 'node_modules', 'onnxruntime-node', nativeFolder)
+  for (const file of nativeFiles) await place(join(folder, file), join(app, file))
+}
+
+async function place(source: string, target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true })
+  await copyFile(source, target)
+  await chmod(target, 0o644)
+}

@@ -1,0 +1,16 @@
+# The ONNX server, and the fetch, resolve and inspect commands: one bundled file, plus onnxruntime's linux-x64 CPU
+# binary. `npm run images -- runtime` writes the build context (dist/images/runtime) and builds this.
+ARG BASE=node:24-bookworm-slim
+FROM ${BASE}
+LABEL org.opencontainers.image.title="slipway-runtime" \
+      org.opencontainers.image.description="Slipway's ONNX server" \
+      org.opencontainers.image.licenses="Apache-2.0 AND MIT"
+ENV NODE_ENV=production
+WORKDIR /app
+COPY app/ /app/
+USER 65532:65532
+# Inference, metrics.
+EXPOSE 8080 9090
+# Tensors live outside V8's heap, so a model's memory is not bounded by these; they keep JavaScript's own part small.
+ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "/app/main.mjs"]
+CMD ["serve"]
