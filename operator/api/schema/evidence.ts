@@ -92,7 +92,7 @@ export const analysisSchema = object(
         pattern: '^0[.][0-9]{1,6}$',
         rules: [
           {
-            rule: "self.matches('[1-9]') && (self == '0.5' || self.matches('^0[.][0-4]') || self.matches('^0[.]50*$'))",
+            rule: "self.matches('[1-9]') && self.matches('^0[.]([0-4]|50*$)')",
             message: 'write a chance above 0 and at most 0.5, such as "0.01"',
           },
         ],

@@ -59,7 +59,7 @@ export const runtimeSchema = object(
     image: Type.Optional(
       text({
         description:
-          "The runtime's container image; when unset or empty, the image of the operator's release, frozen by digest in each revision.",
+          "The runtime's container image; when unset, or empty, the image of the operator's release, frozen by digest in each revision.",
         maxLength: 512,
         pattern: '^[^[:space:]]*$',
       }),
