@@ -1,0 +1,59 @@
+// The operator's configuration: read once from the environment, checked, frozen. Nothing else reads the environment.
+import { hostname } from 'node:os'
+
+export interface Config {
+  /** Image of the runtime that new revisions get when the spec names none. */
+  readonly runtimeImage: string
+  /** Namespaces to watch; empty means all. */
+  readonly watchNamespaces: readonly string[]
+  /** Who this process is in the lease: the pod's name, so that a restarted container takes over at once. */
+  readonly identity: string
+  readonly lease: { readonly namespace: string; readonly name: string }
+  readonly ports: { readonly metrics: number; readonly health: number }
+  readonly logLevel: string
+  readonly workers: number
+  /** How often every object is looked at though nothing happened, in milliseconds. */
+  readonly resyncMs: number
+}
+
+/** Variables that are missing or wrong, all at once, each with what was found and what it should be. */
+export class ConfigError extends Error {}
+
+const levels = ['error', 'warn', 'info', 'debug']
+
+/** @throws ConfigError naming every bad variable */
+export const readConfig = (env: Readonly<Record<string, string | undefined>>): Config => {
+  const problems: string[] = []
+  const integer = (name: string, fallback: number, min: number, max: number): number => {
+    const text = env[name]
+    if (text === undefined || text === '') return fallback
+    const value = Number(text)
+    if (Number.isInteger(value) && value >= min && value <= max) return value
+    problems.push(`${name} is "${text}"; it must be an integer from ${min} to ${max}`)
+    return fallback
+  }
+  const runtimeImage = env['SLIPWAY_RUNTIME_IMAGE'] ?? ''
+  if (runtimeImage === '')
+    problems.push('SLIPWAY_RUNTIME_IMAGE is not set; name the runtime image that new revisions get')
+  const logLevel = env['SLIPWAY_LOG_LEVEL'] || 'info'
+  if (!levels.includes(logLevel))
+    problems.push(`SLIPWAY_LOG_LEVEL is "${logLevel}"; it must be one of ${levels.join(', ')}`)
+  const config: Config = {
+    runtimeImage,
+    watchNamespaces: (env['SLIPWAY_WATCH_NAMESPACES'] ?? '')
+      .split(',')
+      .map((n) => n.trim())
+      .filter((n) => n !== ''),
+    identity: env['POD_NAME'] || `${hostname()}-${process.pid}`,
+    lease: { namespace: env['POD_NAMESPACE'] || 'default', name: env['SLIPWAY_LEASE_NAME'] || 'slipway-operator' },
+    ports: {
+      metrics: integer('SLIPWAY_METRICS_PORT', 8080, 0, 65535),
+      health: integer('SLIPWAY_HEALTH_PORT', 8081, 0, 65535),
+    },
+    logLevel,
+    workers: integer('SLIPWAY_WORKERS', 10, 1, 1000),
+    resyncMs: integer('SLIPWAY_RESYNC_MS', 600_000, 100, 86_400_000),
+  }
+  if (problems.length > 0) throw new ConfigError(problems.join('; '))
+  return Object.freeze(config)
+}

@@ -1,0 +1,290 @@
+// Everything that plan.ts may know about one ModelDeployment, gathered from caches and a few live reads.
+// It changes nothing: the one write-shaped call is a dry run, which the API server stores nowhere.
+import type { ModelDeployment } from '../api/modeldeployment.ts'
+import type { ModelRevision } from '../api/modelrevision.ts'
+import { revisionHash, revisionName } from '../api/identity.ts'
+import { isForbidden, isInvalid } from '../kube/errors.ts'
+import type { KubeClient } from '../kube/client.ts'
+import {
+  deployments,
+  jobs,
+  pods,
+  services,
+  type Deployment,
+  type EndpointSlice,
+  type Job,
+  type Service,
+} from '../kube/resources.ts'
+import type { ResourceType } from '../kube/resources.ts'
+import type { KubeObject } from '../kube/types.ts'
+import { byNamespacedLabel, type Store } from '../kube/store.ts'
+import type { Observed, PodCount, RevisionFacts, Target, Trouble } from '../rollout/observed.ts'
+import { revisionDeployment } from './desired/children.ts'
+import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
+import { labelKeys, resolveJobName } from './names.ts'
+import { notImplemented } from './notimplemented.ts'
+import type { Seen } from './plan.ts'
+import { isFinished, resolutionOf } from './resolution.ts'
+import { modelRevisions } from './resources.ts'
+import { troubleOf, type PodView } from './trouble.ts'
+
+/** The caches that the reflectors keep; those of children are made with `childIndexes`. */
+export interface Caches {
+  readonly modelDeployments: Store<ModelDeployment>
+  readonly modelRevisions: Store<ModelRevision>
+  readonly deployments: Store<Deployment>
+  readonly jobs: Store<Job>
+  readonly services: Store<Service>
+  readonly endpointSlices: Store<EndpointSlice>
+}
+
+/** The index of every child store, by `namespace/name` of the ModelDeployment. */
+export const byOwner = 'owner'
+export const childIndexes = { [byOwner]: byNamespacedLabel(labelKeys.modelDeployment) }
+
+/** How many pods are read to find out what is wrong. */
+const podLimit = 20
+
+/** The facts about one object, or undefined when it is gone or going. */
+export const observe = async (
+  caches: Caches,
+  client: KubeClient,
+  releaseImage: string,
+  key: string,
+): Promise<Seen | undefined> => {
+  const deployment = caches.modelDeployments.getByKey(key)
+  if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
+  const revisions = owned(caches.modelRevisions, key, deployment)
+  const workloads = owned(caches.deployments, key, deployment)
+  const ownJobs = owned(caches.jobs, key, deployment)
+  const service = owned(caches.services, key, deployment).find((s) => s.metadata.name === deployment.metadata.name)
+  const runtimeImage = deployment.spec.runtime?.image ?? releaseImage
+  const target = targetOf(deployment, revisions)
+  const unsupported = notImplemented(deployment.spec)
+  const conflict =
+    unsupported === undefined
+      ? await nameConflict(client, deployment, target, { service, workloads, ownJobs, revisions })
+      : undefined
+  const refusal =
+    unsupported !== undefined
+      ? ({ reason: 'NotImplemented', message: unsupported } as const)
+      : conflict !== undefined
+        ? ({ reason: 'NameConflict', message: conflict } as const)
+        : undefined
+  const {
+    resolution,
+    resolved,
+    trouble: resolveTrouble,
+  } = await resolving(client, deployment, revisions, ownJobs, runtimeImage)
+  const counts = workloads.map(podCount)
+  const trouble = resolveTrouble ?? (await servingTrouble(client, deployment, workloads, counts))
+  const observed: Observed = {
+    target,
+    specHash: revisionHash(deployment.spec),
+    revisions: newestFirst(revisions).map(revisionFacts),
+    resolution,
+    pods: counts,
+    ...(trouble && { trouble }),
+    service: {
+      ...(service?.spec?.selector?.[labelKeys.revision] !== undefined && {
+        revision: service.spec.selector[labelKeys.revision],
+      }),
+      readyEndpoints: readyEndpoints(caches.endpointSlices.byIndex(byOwner, key), workloads),
+    },
+    ...(refusal && { refusal }),
+  }
+  return {
+    deployment,
+    observed,
+    revisions,
+    ...(resolved && { resolved }),
+    deployments: workloads.map((w) => w.metadata.name),
+    jobs: ownJobs.map((job) => ({ name: job.metadata.name, finished: isFinished(job) })),
+    runtimeImage,
+  }
+}
+
+/** What the object asks for: its spec's hash, or the kept revision that `rollback.to` names by name or version. */
+const targetOf = (deployment: ModelDeployment, revisions: readonly ModelRevision[]): Target => {
+  const { to } = deployment.spec.rollback
+  if (to === '') {
+    const hash = revisionHash(deployment.spec)
+    return { kind: 'Revision', hash, revision: revisionName(deployment.metadata.name, hash) }
+  }
+  const kept = newestFirst(revisions)
+  const found = kept.find((r) => r.metadata.name === to) ?? kept.find((r) => r.spec.model.version === to)
+  if (found !== undefined) return { kind: 'Revision', hash: found.spec.hash, revision: found.metadata.name }
+  const names = kept.map((r) => `${r.spec.model.version} (${r.metadata.name})`).join(', ')
+  return {
+    kind: 'Missing',
+    message: `spec.rollback.to is "${to}", which is no kept revision; kept are: ${names || 'none'}.`,
+  }
+}
+
+const revisionFacts = ({ metadata, spec }: ModelRevision): RevisionFacts => ({
+  name: metadata.name,
+  hash: spec.hash,
+  version: spec.model.version,
+  digest: spec.model.digest,
+  image: spec.runtime.image,
+})
+
+/** The candidate's resolve Job, as far as it has come; before it starts, whether the API server would take the pods at all. */
+const resolving = async (
+  client: KubeClient,
+  deployment: ModelDeployment,
+  revisions: readonly ModelRevision[],
+  ownJobs: readonly Job[],
+  image: string,
+): Promise<Pick<Seen, 'resolved'> & { resolution: Observed['resolution']; trouble?: Trouble }> => {
+  const candidate = deployment.status?.candidate
+  const running = { resolution: { kind: 'Running' } } as const
+  if (candidate?.state !== 'Pending' || revisions.some((r) => r.metadata.name === candidate.revision)) return running
+  // The spec has moved on; the next status drops this candidate.
+  if (candidate.hash !== revisionHash(deployment.spec)) return running
+  const job = ownJobs.find((j) => j.metadata.name === resolveJobName(candidate.revision, candidate.attempt))
+  if (job === undefined) {
+    const trouble = await refusedTemplate(client, deployment, candidate.revision, image)
+    return { ...running, ...(trouble && { trouble }) }
+  }
+  const jobPods = await readPods(client, deployment, `job-name=${job.metadata.name}`)
+  const stable = revisions.find((r) => r.metadata.name === deployment.status?.stable?.revision)
+  const keep = deployment.spec.model.contract === 'Any' ? undefined : stable?.spec.contract
+  const { revision, hash } = candidate
+  const outcome = resolutionOf({ deployment, revision, hash, image, ...(keep && { keep }) }, jobView(job), jobPods)
+  const trouble = outcome.resolution.kind === 'Running' ? troubleOf(jobPods) : undefined
+  return { ...outcome, ...(trouble && { trouble }) }
+}
+
+/** A dry run of the Deployment that this spec leads to: the API server's own validation, before any pod starts. */
+const refusedTemplate = async (
+  client: KubeClient,
+  deployment: ModelDeployment,
+  revision: string,
+  image: string,
+): Promise<Trouble | undefined> => {
+  const reserved = reservedLabels(deployment)
+  if (reserved.length > 0) {
+    const message = `spec.podTemplate.metadata.labels sets ${reserved.join(', ')}, which Slipway sets itself. Remove ${reserved.length === 1 ? 'it' : 'them'}.`
+    return { reason: 'InvalidPodTemplate', message, fatal: true }
+  }
+  const template = renderPodTemplate(deployment, {
+    revision,
+    version: 'dry-run',
+    digest: `sha256:${'0'.repeat(64)}`,
+    image,
+  })
+  try {
+    await client.apply(deployments, revisionDeployment(deployment, revision, template, deployment.spec.replicas), {
+      dryRun: true,
+    })
+    return undefined
+  } catch (error) {
+    if (!isInvalid(error) && !isForbidden(error)) throw error
+    return {
+      reason: 'InvalidPodTemplate',
+      message: `The API server refuses the pods that this spec describes: ${error.message}`,
+      fatal: isInvalid(error),
+    }
+  }
+}
+
+const podCount = (workload: Deployment): PodCount => ({
+  revision: workload.metadata.name,
+  wanted: workload.spec?.replicas ?? 1,
+  total: workload.status?.replicas ?? 0,
+  ready: workload.status?.readyReplicas ?? 0,
+  current: (workload.status?.observedGeneration ?? 0) >= (workload.metadata.generation ?? 0),
+})
+
+/** What keeps the pods of the candidate, or of the serving revision, from being ready. */
+const servingTrouble = async (
+  client: KubeClient,
+  deployment: ModelDeployment,
+  workloads: readonly Deployment[],
+  counts: readonly PodCount[],
+): Promise<Trouble | undefined> => {
+  const { candidate, stable } = deployment.status ?? {}
+  const name = candidate === undefined || candidate.state === 'Pending' ? stable?.revision : candidate.revision
+  const count = counts.find((c) => c.revision === name)
+  if (name === undefined || count === undefined || count.ready >= count.wanted) return undefined
+  const failure = workloads
+    .find((w) => w.metadata.name === name)
+    ?.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
+  if (failure !== undefined)
+    return {
+      reason: 'PodRefused',
+      message: `Pods of ${name} are refused: ${failure.message ?? 'no reason was given'}`,
+      fatal: false,
+    }
+  return troubleOf(await readPods(client, deployment, `${labelKeys.revision}=${name}`))
+}
+
+const readPods = async (client: KubeClient, deployment: ModelDeployment, labelSelector: string): Promise<PodView[]> => {
+  const page = await client.list(pods, { namespace: deployment.metadata.namespace, labelSelector, limit: podLimit })
+  return page.items.map((pod) => pod as PodView)
+}
+
+/** Ready endpoints by revision: what kube-proxy really sends users to. */
+const readyEndpoints = (slices: readonly EndpointSlice[], workloads: readonly Deployment[]): Record<string, number> => {
+  const ready: Record<string, number> = {}
+  for (const endpoint of slices.flatMap((slice) => slice.endpoints ?? [])) {
+    const pod = endpoint.targetRef?.name
+    const workload = workloads.find((w) => pod?.startsWith(`${w.metadata.name}-`))
+    if (workload === undefined || endpoint.conditions?.ready === false) continue
+    ready[workload.metadata.name] = (ready[workload.metadata.name] ?? 0) + 1
+  }
+  return ready
+}
+
+interface Children {
+  readonly service: Service | undefined
+  readonly workloads: readonly Deployment[]
+  readonly ownJobs: readonly Job[]
+  readonly revisions: readonly ModelRevision[]
+}
+
+/**
+ * Whether a name that this object needs next is taken by an object that is not its own. Only names that the caches
+ * do not know are looked up, so a settled object costs no call.
+ */
+const nameConflict = async (
+  client: KubeClient,
+  deployment: ModelDeployment,
+  target: Target,
+  children: Children,
+): Promise<string | undefined> => {
+  const { candidate, stable } = deployment.status ?? {}
+  if (
+    target.kind !== 'Revision' ||
+    (candidate === undefined && stable?.hash === target.hash && children.service !== undefined)
+  )
+    return undefined
+  const { name } = deployment.metadata
+  const job = resolveJobName(target.revision, candidate?.attempt ?? 1)
+  const needed: readonly (readonly [ResourceType, string, boolean])[] = [
+    [services, name, children.service !== undefined],
+    [deployments, target.revision, children.workloads.some((w) => w.metadata.name === target.revision)],
+    [modelRevisions, target.revision, children.revisions.some((r) => r.metadata.name === target.revision)],
+    [jobs, job, children.ownJobs.some((j) => j.metadata.name === job)],
+  ]
+  for (const [type, wanted, ours] of needed) {
+    if (ours) continue
+    const live = await client.find(type, deployment.metadata.namespace, wanted)
+    if (live !== undefined && !isOwned(live, deployment)) {
+      return `${type.kind} ${wanted} exists and belongs to someone else; it is left alone. Delete it, or give this ModelDeployment another name.`
+    }
+  }
+  return undefined
+}
+
+const owned = <T extends KubeObject>(store: Store<T>, key: string, owner: ModelDeployment): readonly T[] =>
+  store.byIndex(byOwner, key).filter((child) => isOwned(child, owner) && child.metadata.deletionTimestamp === undefined)
+
+const isOwned = (child: KubeObject, owner: ModelDeployment): boolean =>
+  child.metadata.ownerReferences?.some((o) => o.controller === true && o.uid === owner.metadata.uid) ?? false
+
+const newestFirst = (revisions: readonly ModelRevision[]): ModelRevision[] =>
+  revisions.toSorted((a, b) => (b.metadata.creationTimestamp ?? '').localeCompare(a.metadata.creationTimestamp ?? ''))
+
+const jobView = (job: Job) => job as Parameters<typeof resolutionOf>[1]

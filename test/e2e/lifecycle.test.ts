@@ -1,0 +1,132 @@
+// The life of a model on a real node: applied, answered, changed, taken back, scaled, deleted.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { readFileSync } from 'node:fs'
+import { directRun, sameFloats } from '../kit/directrun.ts'
+import { e2e, type E2E } from '../kit/e2e.ts'
+import { applyModel, conditionOf, getModel, isReady, says, serves, waitForModel } from '../kit/model.ts'
+import { predict } from '../kit/predict.ts'
+import { startStream } from '../kit/stream.ts'
+
+const request = readFileSync('examples/silero/request.json', 'utf8')
+
+let world: E2E
+beforeAll(async () => {
+  world = await e2e('lifecycle')
+})
+afterAll(() => world.close())
+
+const silero = (version: 'v5' | 'v6', rest: object = {}) => ({
+  model: { uri: `${world.store}/models/silero_vad_${version}.onnx`, version },
+  replicas: 2,
+  resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  ...rest,
+})
+
+const waitFor = (name: string, what: string, claim: Parameters<typeof waitForModel>[4]) =>
+  waitForModel(world.shell, world.namespace, name, what, claim)
+
+/** One prediction, and whether it equals a direct run of that version. */
+const answers = async (name: string, version: 'v5' | 'v6') => {
+  const { status, body } = await predict(world.shell, world.namespace, name, request)
+  const output = body.outputs?.find((o) => o.name === 'output')?.data ?? []
+  const direct = (await directRun(world.models[version], request))['output'] ?? []
+  return { status, version: body.model_version, equal: direct.length > 0 && sameFloats(output, direct) }
+}
+
+describe('one model', () => {
+  test('a first version serves what a direct onnxruntime run gives', async () => {
+    await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
+    const model = await waitFor('vad', 'Ready with v5', serves('v5'))
+    expect(conditionOf(model, 'Available')?.status).toBe('True')
+    expect(conditionOf(model, 'Stalled')?.status).toBe('False')
+    expect(model.status?.stable?.digest).toMatch(/^sha256:[0-9a-f]{64}$/)
+    expect(model.status?.stable?.image).toMatch(/@sha256:[0-9a-f]{64}$/)
+    expect(await answers('vad', 'v5')).toEqual({ status: 200, version: 'v5', equal: true })
+  })
+
+  test.each([true, false])(
+    'under a constant stream (keep-alive: %s), v5 → v6 → v5 loses no request and no answer comes from a revision that was not asked for',
+    async (keepAlive) => {
+      const stream = await startStream(world.shell, world.namespace, `stream-${keepAlive}`, world.images.modelstore, {
+        url: 'http://vad/v2/models/vad/infer',
+        request,
+        rate: 50,
+        seconds: 300,
+        keepAlive,
+      })
+      const before = await getModel(world.shell, world.namespace, 'vad')
+      await applyModel(world.shell, world.namespace, 'vad', silero('v6'))
+      const during = await waitFor('vad', 'Ready with v6', serves('v6'))
+      expect(await answers('vad', 'v6')).toEqual({ status: 200, version: 'v6', equal: true })
+      await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
+      await waitFor('vad', 'Ready with v5', serves('v5'))
+      const summary = await stream.stop()
+      const [v5, v6] = [before.status?.stable?.revision ?? '', during.status?.stable?.revision ?? '']
+      expect({ failed: summary.failed, failures: summary.failures }).toEqual({ failed: 0, failures: [] })
+      expect(summary.sent).toBe(summary.ok)
+      expect(summary.sent).toBeGreaterThan(100)
+      expect(Object.keys(summary.byRevision).toSorted()).toEqual([v5, v6].toSorted())
+    },
+  )
+
+  test('a spec edited back while the previous version is warm starts no pod', async () => {
+    const before = await getModel(world.shell, world.namespace, 'vad')
+    const pods = async () =>
+      (await world.shell.kubectl(['get', 'pods', '-n', world.namespace, '-l', 'slipway.dev/model-deployment=vad,slipway.dev/revision', '-o', 'name'])).trim().split('\n').toSorted()
+    const warm = await pods()
+    await applyModel(world.shell, world.namespace, 'vad', silero('v6'))
+    await waitFor('vad', 'Ready with v6', serves('v6'))
+    await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
+    const after = await waitFor('vad', 'Ready with v5', serves('v5'))
+    expect(after.status?.stable?.digest).toBe(before.status?.stable?.digest)
+    expect(await pods()).toEqual(warm)
+  })
+
+  test('rollback.to goes to a kept version, and an edited spec.model waits and says so', async () => {
+    await applyModel(world.shell, world.namespace, 'vad', silero('v5', { rollback: { to: 'v6' } }))
+    const model = await waitFor('vad', 'Ready with v6', serves('v6'))
+    expect(conditionOf(model, 'Ready')?.message).toContain('spec.rollback.to holds it there')
+    expect(await answers('vad', 'v6')).toEqual({ status: 200, version: 'v6', equal: true })
+    await applyModel(world.shell, world.namespace, 'vad', silero('v5', { rollback: { to: 'v4' } }))
+    const missing = await waitFor('vad', 'stalled', says('RollbackTargetNotFound'))
+    expect(conditionOf(missing, 'Stalled')?.message).toContain('v6')
+    expect(conditionOf(missing, 'Available')?.status).toBe('True')
+    await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
+    await waitFor('vad', 'Ready with v5', serves('v5'))
+  })
+
+  test('kubectl scale changes the number of pods and rolls nothing', async () => {
+    const before = await getModel(world.shell, world.namespace, 'vad')
+    await world.shell.kubectl(['scale', 'mdep/vad', '-n', world.namespace, '--replicas=3'])
+    const scaled = await waitFor('vad', 'Ready with 3 pods', (m) => isReady(m) && m.status?.readyReplicas === 3)
+    expect(scaled.status?.stable?.revision).toBe(before.status?.stable?.revision)
+    await world.shell.kubectl(['scale', 'mdep/vad', '-n', world.namespace, '--replicas=1'])
+    await waitFor('vad', 'Ready with 1 pod', (m) => isReady(m) && m.status?.replicas === 1)
+  })
+
+  test('the previous revision’s pods go when keepPreviousFor has passed, and its record stays', async () => {
+    const spec = silero('v6', { replicas: 1, rollout: { keepPreviousFor: '3s' } })
+    await applyModel(world.shell, world.namespace, 'vad', spec)
+    const model = await waitFor('vad', 'Ready with v6 alone', (m) => serves('v6')(m) && m.status?.previous === undefined)
+    const deployments = await world.shell.kubectl(['get', 'deployments', '-n', world.namespace, '-l', 'slipway.dev/model-deployment=vad', '-o', 'name'])
+    expect(deployments.trim().split('\n')).toEqual([`deployment.apps/${model.status?.stable?.revision ?? ''}`])
+    const revisions = await world.shell.kubectl(['get', 'mrev', '-n', world.namespace, '-o', 'name'])
+    expect(revisions.trim().split('\n')).toHaveLength(2)
+  })
+
+  test('revisionHistoryLimit drops the records that are not in use', async () => {
+    await applyModel(world.shell, world.namespace, 'vad', silero('v6', { replicas: 1, revisionHistoryLimit: 0 }))
+    await world.until('one revision is left', async () => {
+      const revisions = await world.shell.kubectl(['get', 'mrev', '-n', world.namespace, '-o', 'name'])
+      return revisions.trim().split('\n').length === 1
+    })
+  })
+
+  test('deleting the object takes everything of it away', async () => {
+    await world.shell.kubectl(['delete', 'mdep', 'vad', '-n', world.namespace])
+    await world.until('nothing is left', async () => {
+      const left = await world.shell.kubectl(['get', 'deployments,jobs,services,mrev,pods', '-n', world.namespace, '-l', 'slipway.dev/model-deployment=vad', '-o', 'name'])
+      return left.trim() === ''
+    })
+  })
+})

@@ -1,0 +1,70 @@
+// A constant stream of predictions from a pod, as a client in the cluster sends it, and its record afterwards.
+import type { Shell } from './shell.ts'
+
+/** The last line that test/modelstore/stream.ts prints. */
+export interface StreamSummary {
+  readonly sent: number
+  readonly ok: number
+  readonly failed: number
+  readonly byRevision: Readonly<Record<string, number>>
+  /** Every change from one answering revision to another, in order. */
+  readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
+  readonly failures: readonly unknown[]
+}
+
+export interface Stream {
+  /** Lets the client finish what it has under way, and gives its record. */
+  stop(): Promise<StreamSummary>
+}
+
+export interface StreamOptions {
+  readonly url: string
+  readonly request: string
+  readonly rate: number
+  /** The client stops by itself after this time, in seconds. */
+  readonly seconds: number
+  readonly keepAlive: boolean
+}
+
+/** Starts the client pod and returns when it sends. */
+export const startStream = async (shell: Shell, namespace: string, name: string, image: string, options: StreamOptions): Promise<Stream> => {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 30,
+      containers: [
+        {
+          name: 'stream',
+          image,
+          args: ['stream'],
+          env: Object.entries({
+            STREAM_URL: options.url,
+            STREAM_BODY: options.request,
+            STREAM_RATE: String(options.rate),
+            STREAM_SECONDS: String(options.seconds),
+            STREAM_KEEP_ALIVE: String(options.keepAlive),
+          }).map(([key, value]) => ({ name: key, value })),
+        },
+      ],
+    },
+  }
+  await shell.kubectl(['apply', '-f', '-'], JSON.stringify(pod))
+  await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, '--for=condition=Ready', '--timeout=60s'])
+  return {
+    stop: async () => {
+      // SIGTERM asks the client to finish; its log outlives the container as long as the pod object is there.
+      const log = shell.kubectl(['logs', '-f', '-n', namespace, name])
+      await shell.kubectl(['delete', 'pod', name, '-n', namespace, '--wait=false'])
+      return summaryOf(await log)
+    },
+  }
+}
+
+const summaryOf = (log: string): StreamSummary => {
+  const last = log.trim().split('\n').at(-1) ?? ''
+  return JSON.parse(last) as StreamSummary
+}
