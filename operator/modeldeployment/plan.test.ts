@@ -1,0 +1,163 @@
+import { describe, expect, test } from '@jest/globals'
+import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import { deploymentOf, resolvedOf, revisionOf, seenOf, specOf } from './fixtures.ts'
+import { plan, type Action, type Seen } from './plan.ts'
+
+const now = Date.parse('2026-01-01T00:00:00Z')
+const v1 = specOf('https://models.example/1.onnx')
+const v2 = specOf('https://models.example/2.onnx')
+
+const applied = (actions: readonly Action[]): string[] =>
+  actions.flatMap((a) => (a.do === 'apply' ? [`${a.object.kind} ${a.object.metadata.name}`] : []))
+const deleted = (actions: readonly Action[]): string[] =>
+  actions.flatMap((a) => (a.do === 'delete' ? [`${a.kind} ${a.name}`] : []))
+const condition = (status: ModelDeploymentStatus, type: string) => status.conditions?.find((c) => c.type === type)
+
+/** An object whose first version serves, settled. */
+const settled = (spec = v1): Seen => {
+  const first = deploymentOf(v1)
+  const revision = revisionOf(first, 'v1')
+  const { name } = revision.metadata
+  const stable = { ...resolvedFacts(first), promotedAt: new Date(now).toISOString() }
+  const seen = (deployment: ModelDeployment): Seen =>
+    seenOf(
+      deployment,
+      {
+        pods: [{ revision: name, wanted: 2, total: 2, ready: 2, current: true }],
+        service: { revision: name, readyEndpoints: { [name]: 2 } },
+      },
+      { revisions: [revision], deployments: [name] },
+    )
+  const { status } = plan(seen(deploymentOf(v1, { stable })), now)
+  return seen(deploymentOf(spec, status))
+}
+
+const resolvedFacts = (deployment: ModelDeployment) => {
+  const { revision, hash, version, digest, image } = resolvedOf(deployment, 'v1')
+  return { revision, hash, version, digest, image }
+}
+
+const withStatus = (seen: Seen, status: ModelDeploymentStatus): Seen => ({
+  ...seen,
+  deployment: { ...seen.deployment, status },
+})
+
+describe('a plan', () => {
+  test('of a new object first writes its candidate into the status, and then, from that status, asks for the resolve Job', () => {
+    const seen = seenOf(deploymentOf(v1))
+    const first = plan(seen, now)
+    expect(first.status.candidate).toMatchObject({ state: 'Pending', attempt: 1 })
+    expect(first.actions).toEqual([])
+    const second = plan(withStatus(seen, first.status), now)
+    expect(second.status).toEqual(first.status)
+    expect(applied(second.actions)).toEqual([`Job ${first.status.candidate?.revision ?? ''}-resolve`])
+  })
+
+  test('of a settled object is the same status and the same children, whatever the time', () => {
+    const seen = settled()
+    for (const later of [0, 1000, 86_400_000]) {
+      const { status, transitions, actions } = plan(seen, now + later)
+      expect(status).toEqual(seen.deployment.status)
+      expect(transitions).toEqual([])
+      expect(applied(actions)).toEqual([`Deployment ${status.stable?.revision ?? ''}`, 'Service fraud'])
+      expect(deleted(actions)).toEqual([])
+    }
+  })
+
+  test('keeps the Service on the serving revision until every pod of the new one is ready', () => {
+    const seen = settled(v2)
+    const started = plan(seen, now).status
+    const { actions } = plan(withStatus(seen, started), now)
+    const service = actions.find((a) => a.do === 'apply' && a.object.kind === 'Service')
+    expect(service).toMatchObject({
+      object: { spec: { selector: { 'slipway.dev/revision': seen.deployment.status?.stable?.revision } } },
+    })
+  })
+
+  test('never deletes what the Service selects, even when no status refers to it', () => {
+    const seen = settled()
+    const stray = { ...seen, deployments: [...seen.deployments, 'fraud-other'] }
+    expect(deleted(plan(stray, now).actions)).toEqual(['Deployment fraud-other'])
+    const selected = {
+      ...stray,
+      observed: { ...stray.observed, service: { revision: 'fraud-other', readyEndpoints: {} } },
+    }
+    expect(deleted(plan(selected, now).actions)).toEqual([])
+  })
+
+  test('keeps revisions up to the limit, newest first, and those in use beyond it', () => {
+    const seen = settled({ ...v1, revisionHistoryLimit: 1 })
+    const old = [2, 3, 4].map((n) =>
+      revisionOf(deploymentOf(specOf(`https://models.example/${n}.onnx`)), `v${n}`, `2025-01-0${n}T00:00:00Z`),
+    )
+    const { actions } = plan({ ...seen, revisions: [...seen.revisions, ...old] }, now)
+    expect(deleted(actions)).toEqual([old[1], old[0]].map((r) => `ModelRevision ${r?.metadata.name ?? ''}`))
+  })
+
+  test('of a suspended object does nothing at all', () => {
+    const { actions, status } = plan(settled({ ...v2, suspend: true }), now)
+    expect(actions).toEqual([])
+    expect(status.phase).toBe('Suspended')
+    expect(status.candidate).toBeUndefined()
+  })
+
+  test('of a spec that this release cannot honour says so and keeps serving', () => {
+    const seen = settled(v2)
+    const refused = {
+      ...seen,
+      observed: {
+        ...seen.observed,
+        refusal: { reason: 'NotImplemented', message: 'This release cannot do: x.' } as const,
+      },
+    }
+    const { status, actions } = plan(refused, now)
+    expect(condition(status, 'Stalled')).toMatchObject({ status: 'True', reason: 'NotImplemented' })
+    expect(condition(status, 'Available')).toMatchObject({ status: 'True' })
+    expect(status.candidate).toBeUndefined()
+    expect(applied(actions)).toContain('Service fraud')
+  })
+
+  test('whose ModelRevision was deleted leaves its pods alone and says what to do', () => {
+    const seen = settled()
+    const { status, actions } = plan({ ...seen, revisions: [], observed: { ...seen.observed, revisions: [] } }, now)
+    expect(condition(status, 'Stalled')).toMatchObject({ status: 'True', reason: 'RevisionMissing' })
+    expect(deleted(actions)).toEqual([])
+    expect(applied(actions)).toEqual(['Service fraud'])
+  })
+})
+
+describe('conditions', () => {
+  test('lastTransitionTime moves only when the status of a condition flips', () => {
+    const seen = settled()
+    const before = condition(seen.deployment.status ?? {}, 'Ready')
+    const scaling = {
+      ...seen,
+      observed: { ...seen.observed, pods: seen.observed.pods.map((p) => ({ ...p, ready: 1 })) },
+    }
+    const { status } = plan(scaling, now + 60_000)
+    expect(condition(status, 'Ready')).toMatchObject({
+      status: 'False',
+      lastTransitionTime: new Date(now + 60_000).toISOString(),
+    })
+    expect(condition(status, 'Available')?.lastTransitionTime).toBe(
+      condition(seen.deployment.status ?? {}, 'Available')?.lastTransitionTime,
+    )
+    const { status: back } = plan(withStatus(seen, status), now + 120_000)
+    expect(condition(back, 'Ready')).toMatchObject({ status: 'True', message: before?.message })
+  })
+
+  test('Ready, Reconciling and Stalled never claim two things at once', () => {
+    const seen = settled(v2)
+    const candidates = [
+      seen,
+      { ...seen, observed: { ...seen.observed, refusal: { reason: 'NameConflict', message: 'x' } as const } },
+      settled(),
+    ]
+    for (const each of candidates) {
+      const { status } = plan(each, now)
+      expect(
+        ['Ready', 'Reconciling', 'Stalled'].filter((type) => condition(status, type)?.status === 'True'),
+      ).toHaveLength(1)
+    }
+  })
+})
