@@ -1,0 +1,118 @@
+/**
+ * The runtime's whole configuration: parsed from the environment, checked and frozen once.
+ * No other file may read environment variables.
+ */
+import { fault } from './errors.ts'
+
+export const commands = ['serve', 'fetch', 'resolve', 'inspect'] as const
+export type Command = (typeof commands)[number]
+
+/** The exit code of a bad configuration (EX_USAGE of sysexits.h). */
+export const exitUsage = 64
+
+export interface Config {
+  readonly modelUri: string | undefined
+  /** `sha256:` and 64 hex digits. */
+  readonly modelDigest: string | undefined
+  readonly modelFile: string
+  readonly modelName: string
+  readonly modelVersion: string
+  readonly revision: string
+  readonly threads: number | 'Auto'
+  readonly queueMaxRequests: number
+  readonly queueTimeoutMs: number
+  readonly warmupRequests: number
+  readonly drainDelayMs: number
+  readonly httpPort: number
+  readonly metricsPort: number
+  readonly maxModelBytes: number | undefined
+  readonly maxBodyBytes: number
+  readonly terminationLog: string
+  /** Where a claim's volume is mounted. */
+  readonly pvcRoot: string
+  /** The longest silence of a model server, in connecting, answering or sending. */
+  readonly fetchTimeoutMs: number
+  /** Tries in a row without a single new byte. */
+  readonly fetchAttempts: number
+  /** A single inference longer than this means that the worker hangs. */
+  readonly stuckAfterMs: number
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads the environment for one command.
+ * @throws Fault `BadConfiguration` naming every bad variable, what was found and what to write.
+ */
+export function parseConfig(environment: Environment, command: Command): Config {
+  const problems: string[] = []
+  const remedies: string[] = []
+  const refuse = (problem: string, remedy: string): void => {
+    problems.push(problem)
+    remedies.push(remedy)
+  }
+  // Kubernetes passes `value: ""` on as an empty string; it means the same as leaving the variable out.
+  const text = (name: string): string | undefined => environment[name]?.trim() || undefined
+  const whole = <Default>(name: string, fallback: Default, low: number, high: number): number | Default => {
+    const found = text(name)
+    if (found === undefined) return fallback
+    const value = /^\d{1,16}$/.test(found) ? Number(found) : Number.NaN
+    if (value >= low && value <= high) return value
+    refuse(`${name} is "${found}"`, `write a whole number from ${low} to ${high}`)
+    return fallback
+  }
+
+  const modelUri = text('SLIPWAY_MODEL_URI')
+  if (modelUri === undefined && (command === 'fetch' || command === 'resolve')) {
+    refuse('SLIPWAY_MODEL_URI is not set', 'set it to the address of the model file')
+  }
+  const modelDigest = text('SLIPWAY_MODEL_DIGEST')
+  if (modelDigest !== undefined && !/^sha256:[0-9a-f]{64}$/.test(modelDigest)) {
+    refuse(`SLIPWAY_MODEL_DIGEST is "${modelDigest}"`, 'write sha256: and 64 lower-case hexadecimal digits')
+  }
+  if (modelDigest === undefined && command === 'fetch') {
+    refuse('SLIPWAY_MODEL_DIGEST is not set', 'set it, because only a pinned file may be served')
+  }
+  const modelName = text('SLIPWAY_MODEL_NAME')
+  if (modelName === undefined && command === 'serve') {
+    refuse('SLIPWAY_MODEL_NAME is not set', 'set it to the name clients use in /v2/models/<name>')
+  }
+  const threads = text('SLIPWAY_THREADS')?.toLowerCase() === 'auto' ? 'Auto' : whole('SLIPWAY_THREADS', 'Auto', 1, 1024)
+  const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
+  if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
+
+  const config: Config = {
+    modelUri,
+    modelDigest,
+    modelFile: text('SLIPWAY_MODEL_FILE') ?? '/models/model.onnx',
+    modelName: modelName ?? 'model',
+    modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
+    revision: text('SLIPWAY_REVISION') ?? 'none',
+    threads,
+    queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
+    queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
+    warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
+    drainDelayMs: whole('SLIPWAY_DRAIN_DELAY_MS', 5000, 0, day),
+    httpPort: whole('SLIPWAY_HTTP_PORT', 8080, 0, 65_535),
+    metricsPort: whole('SLIPWAY_METRICS_PORT', 9090, 0, 65_535),
+    maxModelBytes: whole('SLIPWAY_MAX_MODEL_BYTES', undefined, 1, Number.MAX_SAFE_INTEGER),
+    maxBodyBytes: whole('SLIPWAY_MAX_BODY_BYTES', 64 * 1024 * 1024, 1, 2 ** 31 - 1),
+    terminationLog: text('SLIPWAY_TERMINATION_LOG') ?? '/dev/termination-log',
+    pvcRoot: text('SLIPWAY_PVC_ROOT') ?? '/pvc',
+    fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
+    fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
+    stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
+    logLevel: isLogLevel(logLevel) ? logLevel : 'info',
+  }
+  if (problems.length > 0) {
+    throw fault('BadConfiguration', { problem: problems.join(' and '), remedy: remedies.join('; ') })
+  }
+  return Object.freeze(config)
+}
+
+const day = 86_400_000
+
+function isLogLevel(text: string): text is Config['logLevel'] {
+  return ['error', 'warn', 'info', 'debug'].includes(text)
+}

@@ -1,0 +1,94 @@
+/**
+ * The inference workers of one model: started one after another, the least busy one gets the next request.
+ * It must not queue: what no worker can take now is the scheduler's business.
+ */
+import type { CodecName } from '../protocols/codecs.ts'
+import type { Signature } from '../tensor.ts'
+import type { LoadedReply, LoadOrder } from './messages.ts'
+import { EngineThread, type Outcome } from './thread.ts'
+
+export interface PoolOptions {
+  readonly entry: URL
+  readonly workers: number
+  /** A single inference longer than this means that its worker hangs. */
+  readonly stuckAfterMs: number
+  readonly now?: () => number
+}
+
+export class EnginePool {
+  readonly #options: PoolOptions
+  readonly #threads: EngineThread[] = []
+  #onChange: () => void = () => {}
+  #signature: Signature | undefined
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  /** The signature of the loaded model; undefined before that. */
+  get signature(): Signature | undefined {
+    return this.#signature
+  }
+
+  get inFlight(): number {
+    return this.#threads.reduce((sum, thread) => sum + thread.inFlight, 0)
+  }
+
+  get size(): number {
+    return this.#threads.length
+  }
+
+  /** Sets what to call when a worker becomes free or is lost. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener
+  }
+
+  /**
+   * Starts the workers and loads the model in each. One after another: loading in several threads
+   * at once has crashed ONNX Runtime (microsoft/onnxruntime#24486).
+   * @throws Fault when the model cannot be loaded
+   */
+  async load(order: Omit<LoadOrder, 'type'>): Promise<LoadedReply> {
+    const { entry, workers, now } = this.#options
+    let first: LoadedReply | undefined
+    for (let index = 0; index < workers; index++) {
+      const thread = new EngineThread(entry, () => this.#onChange(), now)
+      this.#threads.push(thread)
+      // oxlint-disable-next-line no-await-in-loop -- on purpose, see above
+      const reply = await thread.load(order)
+      first ??= reply
+    }
+    if (first === undefined) throw new Error('a pool needs at least one worker')
+    this.#signature = first.signature
+    return first
+  }
+
+  /** Whether some worker can take a request now. */
+  get free(): boolean {
+    return this.#threads.some((thread) => thread.free)
+  }
+
+  /** Why the pool cannot be trusted any more; undefined while every worker lives and moves. */
+  problem(): string | undefined {
+    for (const thread of this.#threads) {
+      const problem = thread.problem(this.#options.stuckAfterMs)
+      if (problem !== undefined) return problem
+    }
+    return undefined
+  }
+
+  /** Gives a request to the least busy worker. The body is transferred. Call only while `free`. */
+  infer(codec: CodecName, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+    let best: EngineThread | undefined
+    for (const thread of this.#threads) {
+      if (thread.free && (best === undefined || thread.inFlight < best.inFlight)) best = thread
+    }
+    if (best === undefined) throw new Error('no inference worker is free')
+    return best.infer(codec, body)
+  }
+
+  /** Ends the workers, which must be idle. */
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.close()))
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Writes HTTP answers: always with the revision, and with `Connection: close` while the server drains.
+ */
+import type { ServerResponse } from 'node:http'
+import type { FaultReport } from '../errors.ts'
+
+/** The header that says which revision answered. */
+export const revisionHeader = 'x-slipway-revision'
+
+export interface Answering {
+  readonly revision: string
+  /** Whether clients should open their next connection elsewhere. */
+  readonly closing: () => boolean
+}
+
+/** Marks an answer before anything is written: revision, and the end of the connection while draining. */
+export function stamp(response: ServerResponse, { revision, closing }: Answering): void {
+  response.setHeader(revisionHeader, revision)
+  if (closing()) response.shouldKeepAlive = false
+}
+
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  body: Uint8Array,
+  contentType = 'application/json',
+): void {
+  response.writeHead(status, { 'content-type': contentType, 'content-length': body.byteLength })
+  response.end(body)
+}
+
+export function sendJson(response: ServerResponse, status: number, body: object): void {
+  sendBytes(response, status, Buffer.from(JSON.stringify(body)))
+}
+
+/** The protocol's error object. */
+export function sendFault(response: ServerResponse, { status, message }: FaultReport): void {
+  sendJson(response, status, { error: message })
+}

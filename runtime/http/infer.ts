@@ -1,0 +1,101 @@
+/**
+ * The hot path: one inference request from its head to the end of its answer.
+ * It must answer exactly once, release what it reserved, and leave the queue when its client is gone.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Scheduler } from '../scheduling/scheduler.ts'
+import { sendBytes, stamp, type Answering } from './answer.ts'
+import { announcedLength, ClientGone, discardRest, readBody } from './body.ts'
+
+/** What HTTP servers conventionally log for a request whose client went away. */
+const clientGoneStatus = 499
+
+export interface Inference {
+  readonly scheduler: Scheduler
+  readonly metrics: Metrics
+  readonly answering: Answering
+  readonly maxBodyBytes: number
+  /** Called with a failure that is a bug, not a user's mistake. */
+  readonly onBug: (error: unknown) => void
+}
+
+/** Answers a request for a model that exists and is loaded. */
+export async function infer(request: IncomingMessage, response: ServerResponse, context: Inference): Promise<void> {
+  const { scheduler, metrics, answering, maxBodyBytes, onBug } = context
+  const started = performance.now()
+  const refused = preconditions(request) ?? scheduler.refusal()
+  if (refused !== undefined) {
+    refuse(request, response, refused, context, started)
+    return
+  }
+  let reserved = 0
+  try {
+    const body = await readBody(request, maxBodyBytes, scheduler)
+    reserved = body.reserved
+    const job = scheduler.submit('oip-json', body.bytes)
+    const onClose = (): void => {
+      job.cancel()
+      scheduler.release(reserved)
+      reserved = 0
+      if (!response.writableFinished) metrics.request(clientGoneStatus, performance.now() - started)
+    }
+    response.once('close', onClose)
+    const outcome = await job.settled
+    metrics.inference(outcome.waitMs, outcome.runMs)
+    if (response.destroyed) return
+    if (!outcome.ok) {
+      refuse(request, response, outcome.fault, context, started)
+      return
+    }
+    response.once('finish', () => metrics.request(200, performance.now() - started))
+    stamp(response, answering)
+    sendBytes(response, 200, outcome.body, outcome.contentType)
+  } catch (error) {
+    if (error instanceof ClientGone) {
+      metrics.request(clientGoneStatus, performance.now() - started)
+      return
+    }
+    if (!(error instanceof Fault)) onBug(error)
+    refuse(request, response, reportOf(error), context, started)
+  }
+}
+
+/**
+ * Answers with an error, in a way that a client still busy sending its body can read.
+ */
+export function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  report: FaultReport,
+  { scheduler, metrics, answering }: Inference,
+  started: number,
+): void {
+  stamp(response, answering)
+  response.once('finish', () => metrics.request(report.status, performance.now() - started))
+  const body = Buffer.from(JSON.stringify({ error: report.message }))
+  const headers: Record<string, string | number> = {
+    'content-type': 'application/json',
+    'content-length': body.byteLength,
+  }
+  if (report.code === 'QueueFull' || report.code === 'NotReady') headers['retry-after'] = scheduler.retryAfterSeconds
+  if (request.complete) {
+    response.writeHead(report.status, headers).end(body)
+    return
+  }
+  response.shouldKeepAlive = false
+  response.writeHead(report.status, headers).write(body)
+  discardRest(request, () => response.end())
+}
+
+function preconditions(request: IncomingMessage): Fault | undefined {
+  const { headers } = request
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') return fault('BodyEncoded', { encoding })
+  if (headers['inference-header-content-length'] !== undefined) {
+    return fault('BinaryUnsupported', { where: 'the header Inference-Header-Content-Length' })
+  }
+  if (announcedLength(request) === 0) return fault('BodyMissing', {})
+  return undefined
+}

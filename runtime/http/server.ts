@@ -1,0 +1,90 @@
+/**
+ * The HTTP server: limits and timeouts of connections, answers to broken HTTP, and the end of service.
+ */
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { fault, printBytes, type Fault } from '../errors.ts'
+import { revisionHeader } from './answer.ts'
+import { announcedLength } from './body.ts'
+import { createDispatcher, type Dispatch } from './dispatcher.ts'
+
+const maxHeaderBytes = 32 * 1024
+
+export interface HttpServer {
+  /** Starts to listen. Resolves with the port, which the system chooses for 0. */
+  listen(port: number): Promise<number>
+  /** Stops accepting and resolves when every answer in flight has been sent. */
+  close(): Promise<void>
+}
+
+export function createHttpServer(context: Dispatch): HttpServer {
+  const dispatch = createDispatcher(context)
+  const server = createServer(
+    {
+      maxHeaderSize: maxHeaderBytes,
+      // Longer than the idle timeout of common load balancers (60 s), so that they close first and never hit a closed one.
+      keepAliveTimeout: 75_000,
+      headersTimeout: 30_000,
+      requestTimeout: 300_000,
+      noDelay: true,
+    },
+    dispatch,
+  )
+  // A client that asks before it sends a large body gets its refusal instead of the permission to send.
+  server.on('checkContinue', (request, response: ServerResponse) => {
+    if ((announcedLength(request) ?? 0) <= context.maxBodyBytes) response.writeContinue()
+    dispatch(request, response)
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+    answerBroken(error, socket, context.answering.revision),
+  )
+  return { listen: (port) => listen(server, port), close: () => close(server) }
+}
+
+/** Listens on all addresses. @throws Error when the port is taken */
+export async function listen(server: Server, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address: AddressInfo | string | null = server.address()
+  return typeof address === 'object' && address !== null ? address.port : port
+}
+
+export function close(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error === undefined ? resolve() : reject(error)))
+    server.closeIdleConnections()
+  })
+}
+
+/** Answers a request that Node's parser refused, in the same form as every other error. */
+function answerBroken(error: NodeJS.ErrnoException, socket: Duplex, revision: string): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status, message } = faultOfParser(error)
+  const body = JSON.stringify({ error: message })
+  socket.end(
+    [
+      `HTTP/1.1 ${status} Error`,
+      'connection: close',
+      'content-type: application/json',
+      `content-length: ${Buffer.byteLength(body)}`,
+      `${revisionHeader}: ${revision}`,
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}
+
+function faultOfParser(error: NodeJS.ErrnoException): Fault {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return fault('HeadersTooLarge', { limit: printBytes(maxHeaderBytes) })
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return fault('RequestTimeout', {})
+  return fault('BadHttp', { reason: error.message })
+}

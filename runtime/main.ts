@@ -1,0 +1,18 @@
+/**
+ * The runtime's entry: `serve`, `fetch`, `resolve` (fetch, then inspect) and `inspect`, and the inside of its workers.
+ * It must leave a termination message on every way out of a command that ends, crashes included.
+ */
+import { isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { workerRole } from './engine/messages.ts'
+
+if (isMainThread) {
+  const { main } = await import('./commands.ts')
+  await main(process.argv[2], process.env, new URL(import.meta.url))
+} else if (parentPort !== null && isOurs(workerData)) {
+  const { runWorker } = await import('./engine/worker.ts')
+  runWorker(parentPort)
+}
+
+function isOurs(data: unknown): boolean {
+  return typeof data === 'object' && data !== null && 'role' in data && data.role === workerRole
+}

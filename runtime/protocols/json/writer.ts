@@ -1,0 +1,161 @@
+/**
+ * Writes JSON as bytes, with numbers in the fewest digits that read back to the same element.
+ * NaN and Infinity become the bare tokens that Python's json and Triton's clients read; 64-bit integers keep every digit.
+ */
+import type { Tensor } from '../../tensor.ts'
+import { fromHalf } from '../half.ts'
+import { char } from './scanner.ts'
+
+const encoder = new TextEncoder()
+const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
+
+export class JsonWriter {
+  #bytes: Uint8Array<ArrayBuffer>
+  #at = 0
+
+  constructor(sizeHint = 1024) {
+    this.#bytes = new Uint8Array(sizeHint)
+  }
+
+  /** The bytes written. The writer must not be used afterwards. */
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#at)
+  }
+
+  /** Text that needs no escaping and is ASCII: punctuation, keys, numbers. */
+  raw(text: string): this {
+    this.#reserve(text.length)
+    for (let i = 0; i < text.length; i++) this.#bytes[this.#at++] = text.charCodeAt(i)
+    return this
+  }
+
+  string(text: string): this {
+    const quoted = JSON.stringify(text)
+    this.#reserve(quoted.length * 3)
+    this.#at += encoder.encodeInto(quoted, this.#bytes.subarray(this.#at)).written
+    return this
+  }
+
+  integers(values: readonly number[]): this {
+    return this.raw(`[${values.join(',')}]`)
+  }
+
+  /** The elements of a tensor as one flat array. */
+  data(tensor: Tensor): this {
+    this.raw('[')
+    switch (tensor.datatype) {
+      case 'FP32':
+        for (const value of tensor.data) this.#single(value).#comma()
+        break
+      case 'FP16':
+        for (const bits of tensor.data) this.#single(fromHalf(bits)).#comma()
+        break
+      case 'FP64':
+        for (const value of tensor.data) this.#double(value).#comma()
+        break
+      case 'BOOL':
+        for (const value of tensor.data) this.raw(value === 0 ? 'false,' : 'true,')
+        break
+      case 'BYTES':
+        for (const text of tensor.data) this.string(text).#comma()
+        break
+      case 'INT8':
+      case 'INT16':
+      case 'INT32':
+      case 'UINT8':
+      case 'UINT16':
+      case 'UINT32':
+        for (const value of tensor.data) this.#natural(value).#comma()
+        break
+      case 'INT64':
+      case 'UINT64':
+        for (const value of tensor.data) this.raw(value.toString()).#comma()
+        break
+    }
+    if (this.#bytes[this.#at - 1] === char.comma) this.#at -= 1
+    return this.raw(']')
+  }
+
+  #comma(): this {
+    this.#reserve(1)
+    this.#bytes[this.#at++] = char.comma
+    return this
+  }
+
+  /** Whole numbers from -2^32 to 2^32. */
+  #natural(value: number): this {
+    if (value < 0) return this.raw(String(value))
+    this.#reserve(10)
+    this.#digits(value, 0)
+    return this
+  }
+
+  #double(value: number): this {
+    // Only "-0" loses its sign when printed.
+    return this.raw(Object.is(value, -0) ? '-0.0' : String(value))
+  }
+
+  /** A float32 value. Six to nine significant digits always suffice to read the same float32 back. */
+  #single(value: number): this {
+    const magnitude = Math.abs(value)
+    if (Number.isInteger(value) && magnitude < 1e9 && !Object.is(value, -0)) {
+      if (value < 0) this.raw('-')
+      this.#reserve(10)
+      this.#digits(magnitude, 0)
+      return this
+    }
+    if (!(magnitude >= 1e-4 && magnitude < 1e9)) return this.#rareSingle(value)
+    // n / 10^k is the double nearest to the decimal, since both are exact: what a reader gets before it rounds to float32.
+    const whole = Math.floor(Math.log10(magnitude)) + 1
+    for (let significant = 6; significant <= 9; significant++) {
+      const places = significant - whole
+      if (places < 0 || places > 22) continue
+      const power = powersOfTen[places] ?? 1
+      const scaled = Math.round(magnitude * power)
+      if (Math.fround(scaled / power) !== magnitude) continue
+      this.#reserve(24)
+      if (value < 0) this.#bytes[this.#at++] = char.minus
+      this.#digits(scaled, places)
+      return this
+    }
+    return this.#rareSingle(value)
+  }
+
+  #rareSingle(value: number): this {
+    if (!Number.isFinite(value) || value === 0) return this.#double(value)
+    for (let significant = 6; significant <= 9; significant++) {
+      const short = Number(value.toPrecision(significant))
+      if (Math.fround(short) === value) return this.raw(String(short))
+    }
+    return this.#double(value)
+  }
+
+  /** Writes the whole number `scaled` with its point `places` digits from the right, without trailing zeros. */
+  #digits(scaled: number, places: number): void {
+    let rest = scaled
+    let after = places
+    while (after > 0 && rest % 10 === 0) {
+      rest /= 10
+      after -= 1
+    }
+    let length = 1
+    for (let limit = 10; rest >= limit; limit *= 10) length += 1
+    if (length <= after) length = after + 1
+    const size = after === 0 ? length : length + 1
+    let at = this.#at + size
+    this.#at = at
+    for (let digit = 0; digit < length; digit++) {
+      if (digit === after && after > 0) this.#bytes[--at] = char.point
+      const next = Math.floor(rest / 10)
+      this.#bytes[--at] = char.zero + (rest - next * 10)
+      rest = next
+    }
+  }
+
+  #reserve(size: number): void {
+    if (this.#at + size <= this.#bytes.length) return
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + size))
+    larger.set(this.#bytes.subarray(0, this.#at))
+    this.#bytes = larger
+  }
+}
