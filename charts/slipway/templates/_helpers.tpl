@@ -1,0 +1,119 @@
+{{/* Name of everything that belongs to this release: "slipway" for a release of that name, else "<release>-slipway". */}}
+{{- define "slipway.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of every object. */}}
+{{- define "slipway.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* What selects the operator's pods; never changes, since a Deployment's selector cannot. */}}
+{{- define "slipway.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "slipway.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (ternary (printf "%s-operator" (include "slipway.name" .)) "default" .Values.serviceAccount.create) -}}
+{{- end -}}
+
+{{/* An image by digest or tag. Takes (dict "image" <values> "root" $). */}}
+{{- define "slipway.image" -}}
+{{- $repository := .image.repository -}}
+{{- with .root.Values.imageRegistry -}}
+{{- $repository = printf "%s/%s" . $repository -}}
+{{- end -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Restricted Pod Security, for a container. */}}
+{{- define "slipway.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Restricted Pod Security, for a pod. */}}
+{{- define "slipway.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* What the operator does in a namespace that it watches, verb by verb. Secrets are not among it. */}}
+{{- define "slipway.operatorRules" -}}
+# The users' object is read; only its status is written.
+- apiGroups: [slipway.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [slipway.dev]
+  resources: [modeldeployments/status]
+  verbs: [update, patch]
+# Clusters with the OwnerReferencesPermissionEnforcement plugin ask for this before a child may name its owner.
+- apiGroups: [slipway.dev]
+  resources: [modeldeployments/finalizers]
+  verbs: [update]
+- apiGroups: [slipway.dev]
+  resources: [modelrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete]
+# Which pods answer.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+# Why a pod does not start, what a resolve Job found, and which image digest it ran.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* Where helm test works: the release's namespace if the operator watches it, else the first that it watches. */}}
+{{- define "slipway.testNamespace" -}}
+{{- if or (empty .Values.watchNamespaces) (has .Release.Namespace .Values.watchNamespaces) -}}
+{{- .Release.Namespace -}}
+{{- else -}}
+{{- first .Values.watchNamespaces -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A ModelDeployment's name has at most 40 characters. */}}
+{{- define "slipway.testName" -}}
+{{- printf "%s-test" (include "slipway.name" . | trunc 35 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* Annotations of an object that exists only while helm test runs, or stays for a look when it fails. */}}
+{{- define "slipway.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}

@@ -1,0 +1,294 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import type { V1DeploymentSpec, V1NetworkPolicySpec, V1ServiceSpec } from '@kubernetes/client-node'
+import { load } from 'js-yaml'
+import { chart, helm, only, podSpecs, render, template } from './helm.ts'
+
+const kindsOf = (objects: readonly { kind: string }[]): string[] => objects.map(({ kind }) => kind).toSorted()
+
+/** Every way to install that changes which objects there are. */
+const installs: Record<string, string[]> = {
+  'as it comes': [],
+  'for two namespaces': ['watchNamespaces={team-a,team-b}'],
+  'with everything on': [
+    'replicas=3',
+    'networkPolicy.enabled=true',
+    'metrics.serviceMonitor.enabled=true',
+    'imagePullSecrets[0].name=registry',
+    'priorityClassName=high',
+    'nodeSelector.disk=ssd',
+  ],
+}
+
+test('helm lint finds nothing to say, strictly', async () => {
+  expect(await helm(['lint', '--strict', chart])).toContain('0 chart(s) failed')
+})
+
+describe.each(Object.entries(installs))('the chart %s', (_, settings) => {
+  test('holds every container to the restricted Pod Security Standard', async () => {
+    const pods = podSpecs(await render(settings))
+    expect(pods.map(({ name }) => name)).toEqual(['slipway-operator', 'slipway-test'])
+    for (const { spec } of pods) {
+      expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+      for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
+        expect(container.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        })
+        expect(container.resources?.requests).toBeDefined()
+        expect(container.resources?.limits?.['memory']).toBeDefined()
+      }
+    }
+  })
+
+  test('gives no right on Secrets, and names every right: no star anywhere', async () => {
+    const rules = (await render(settings)).flatMap(({ rules: own }) => own ?? [])
+    expect(rules.length).toBeGreaterThan(0)
+    for (const { apiGroups, resources, verbs } of rules) {
+      expect(resources).not.toContain('secrets')
+      expect([...apiGroups, ...resources, ...verbs].filter((word) => word.includes('*'))).toEqual([])
+      for (const verb of ['escalate', 'bind', 'impersonate']) expect(verbs).not.toContain(verb)
+    }
+  })
+
+  test('puts every object of a namespace into one by name', async () => {
+    const clusterWide = ['ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition']
+    for (const { kind, metadata } of await render(settings)) {
+      if (clusterWide.includes(kind)) expect(metadata.namespace).toBeUndefined()
+      else expect(['slipway-system', 'team-a', 'team-b']).toContain(metadata.namespace)
+    }
+  })
+})
+
+describe('images', () => {
+  const digest = `sha256:${'ab'.repeat(32)}`
+  const imagesOf = async (settings: string[]): Promise<{ operator: string; runtime: string; test: string }> => {
+    const [operator, smoke] = podSpecs(await render(settings))
+    const container = operator?.spec.containers[0]
+    return {
+      operator: container?.image ?? '',
+      runtime: container?.env?.find(({ name }) => name === 'SLIPWAY_RUNTIME_IMAGE')?.value ?? '',
+      test: smoke?.spec.containers[0]?.image ?? '',
+    }
+  }
+
+  test('carry the release as their tag when values say nothing', async () => {
+    const { appVersion } = load(await readFile(join(chart, 'Chart.yaml'), 'utf8')) as { appVersion: string }
+    expect(await imagesOf([])).toEqual({
+      operator: `slipway-operator:${appVersion}`,
+      runtime: `slipway-runtime:${appVersion}`,
+      test: `slipway-runtime:${appVersion}`,
+    })
+  })
+
+  test('come by digest when one is given, whatever the tag', async () => {
+    const settings = [
+      `image.digest=${digest}`,
+      'image.tag=v9',
+      `runtime.image.digest=${digest}`,
+      'imageRegistry=reg:5000/x',
+    ]
+    expect(await imagesOf(settings)).toEqual({
+      operator: `reg:5000/x/slipway-operator@${digest}`,
+      runtime: `reg:5000/x/slipway-runtime@${digest}`,
+      test: `reg:5000/x/slipway-runtime@${digest}`,
+    })
+  })
+
+  test('by a digest that is none are refused', async () => {
+    await expect(render(['image.digest=sha256:abc'])).rejects.toThrow('/image/digest')
+  })
+})
+
+describe('values', () => {
+  const sections = ['', 'image.', 'runtime.', 'runtime.image.', 'crds.', 'rbac.', 'serviceAccount.', 'metrics.']
+  const deeper = ['metrics.service.', 'metrics.serviceMonitor.', 'networkPolicy.', 'test.']
+
+  test.each([...sections, ...deeper])('an unknown name under "%s" is refused', async (section) => {
+    await expect(render([`${section}nonsense=1`])).rejects.toThrow("additional properties 'nonsense' not allowed")
+  })
+
+  test.each(['replicas=two', 'logLevel=loud', 'watchNamespaces={Team_A}', 'crds.keep=perhaps', 'image.repository='])(
+    '%s is refused',
+    async (setting) => {
+      await expect(render([setting])).rejects.toThrow(/values don't meet the specifications/)
+    },
+  )
+
+  test('every value of values.yaml is in the schema', async () => {
+    // The schema refuses what it does not know, so rendering with all of them proves it.
+    await expect(helm(['template', 'slipway', chart, '-f', join(chart, 'values.yaml')])).resolves.toContain(
+      'Deployment',
+    )
+  })
+})
+
+describe('resource definitions', () => {
+  const root = join(chart, '..', '..', 'crds')
+
+  test('in the chart are copies of those in crds/', async () => {
+    const names = (await readdir(root)).toSorted()
+    expect((await readdir(join(chart, 'files', 'crds'))).toSorted()).toEqual(names)
+    expect(names.length).toBeGreaterThan(1)
+    for (const name of names) {
+      const copy = await readFile(join(chart, 'files', 'crds', name), 'utf8')
+      expect(copy).toBe(await readFile(join(root, name), 'utf8'))
+    }
+  })
+
+  test('come out of the template saying what went in', async () => {
+    const rendered = (await render()).filter(({ kind }) => kind === 'CustomResourceDefinition')
+    const original = await Promise.all(
+      (await readdir(root)).map(async (name) => load(await readFile(join(root, name), 'utf8'))),
+    )
+    for (const crd of original as typeof rendered) {
+      const twin = only(rendered, crd.kind, crd.metadata.name)
+      expect(twin.spec).toEqual(crd.spec)
+      expect(twin.metadata.annotations).toMatchObject({ 'helm.sh/resource-policy': 'keep' })
+    }
+  })
+
+  test('go with the release when keep is off', async () => {
+    const { metadata } = only(
+      await render(['crds.keep=false']),
+      'CustomResourceDefinition',
+      'modelrevisions.slipway.dev',
+    )
+    expect(metadata.annotations ?? {}).not.toHaveProperty(['helm.sh/resource-policy'])
+  })
+
+  test('are left to others when disabled', async () => {
+    expect(await template(['crds.enabled=false'])).not.toContain('CustomResourceDefinition')
+  })
+})
+
+describe('rights', () => {
+  test('for all namespaces are one ClusterRole, and the lease a Role at home', async () => {
+    const objects = await render()
+    const names = objects.filter(({ kind }) => kind === 'ClusterRole').map(({ metadata }) => metadata.name)
+    expect(names.toSorted()).toEqual(['slipway-edit', 'slipway-operator', 'slipway-view'])
+    expect(only(objects, 'Role').rules).toEqual([
+      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        resourceNames: ['slipway-operator'],
+        verbs: ['get', 'update'],
+      },
+    ])
+  })
+
+  test('for listed namespaces are a Role in each; nothing of the operator is cluster-wide', async () => {
+    const objects = await render(['watchNamespaces={team-a,team-b}'])
+    const clusterRoles = objects.filter(({ kind }) => kind === 'ClusterRole').map(({ metadata }) => metadata.name)
+    expect(clusterRoles.toSorted()).toEqual(['slipway-edit', 'slipway-view'])
+    expect(kindsOf(objects)).not.toContain('ClusterRoleBinding')
+    const roles = objects.filter(({ kind }) => kind === 'Role')
+    expect(roles.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).toSorted()).toEqual([
+      'slipway-system/slipway-operator-lease',
+      'team-a/slipway-operator',
+      'team-b/slipway-operator',
+    ])
+    const everywhere = only(await render(), 'ClusterRole', 'slipway-operator')
+    for (const namespace of ['team-a', 'team-b'])
+      expect(roles.find(({ metadata }) => metadata.namespace === namespace)?.rules).toEqual(everywhere.rules)
+    for (const { subjects } of objects.filter(({ kind }) => kind === 'RoleBinding'))
+      expect(subjects).toEqual([{ kind: 'ServiceAccount', name: 'slipway-operator', namespace: 'slipway-system' }])
+    const [operator] = podSpecs(objects)
+    expect(operator?.spec.containers[0]?.env).toContainEqual({
+      name: 'SLIPWAY_WATCH_NAMESPACES',
+      value: 'team-a,team-b',
+    })
+  })
+
+  test('can be left out whole, for clusters where others grant them', async () => {
+    const objects = await render(['rbac.create=false', 'rbac.aggregate=false', 'crds.enabled=false'])
+    expect(kindsOf(objects).filter((kind) => /Role|Binding|Definition/.test(kind))).toEqual([])
+  })
+
+  test('of people are aggregated: viewers read, editors write, nobody writes revisions or status', async () => {
+    const objects = await render()
+    const view = only(objects, 'ClusterRole', 'slipway-view')
+    const edit = only(objects, 'ClusterRole', 'slipway-edit')
+    expect(view.metadata.labels).toMatchObject({ 'rbac.authorization.k8s.io/aggregate-to-view': 'true' })
+    expect(edit.metadata.labels).toMatchObject({ 'rbac.authorization.k8s.io/aggregate-to-edit': 'true' })
+    expect(view.rules?.flatMap(({ verbs }) => verbs)).toEqual(['get', 'list', 'watch'])
+    expect(edit.rules?.flatMap(({ resources }) => resources)).toEqual(['modeldeployments', 'modeldeployments/scale'])
+  })
+})
+
+describe('the operator', () => {
+  test('has a disruption budget only when another replica can take over', async () => {
+    expect(kindsOf(await render())).not.toContain('PodDisruptionBudget')
+    expect(only(await render(['replicas=2']), 'PodDisruptionBudget').spec).toMatchObject({ maxUnavailable: 1 })
+  })
+
+  test('is what its Service, its budget and its network policy select, and the test pod is not', async () => {
+    const objects = await render(installs['with everything on'])
+    const { template: pod, selector } = only(objects, 'Deployment').spec as V1DeploymentSpec
+    const labels = pod.metadata?.labels ?? {}
+    const service = only(objects, 'Service', 'slipway-operator-metrics').spec as V1ServiceSpec
+    const policy = only(objects, 'NetworkPolicy').spec as V1NetworkPolicySpec
+    expect(labels).toMatchObject(selector.matchLabels ?? {})
+    for (const chosen of [service.selector, policy.podSelector?.matchLabels])
+      expect(chosen).toEqual(selector.matchLabels)
+    expect(only(objects, 'Pod').metadata.labels).not.toMatchObject(selector.matchLabels ?? {})
+  })
+
+  test('behind a network policy reaches DNS and the API server, and is reached by those named', async () => {
+    const settings = ['networkPolicy.enabled=true']
+    const closed = only(await render(settings), 'NetworkPolicy').spec as V1NetworkPolicySpec
+    expect(closed.ingress).toEqual([])
+    expect(closed.egress?.flatMap(({ ports = [] }) => ports.map(({ port }) => port))).toEqual([53, 53, 443, 6443])
+    const named = [...settings, 'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch']
+    const open = only(await render(named), 'NetworkPolicy').spec as V1NetworkPolicySpec
+    expect(open.ingress).toEqual([
+      {
+        ports: [{ port: 'metrics', protocol: 'TCP' }],
+        from: [{ namespaceSelector: { matchLabels: { team: 'watch' } } }],
+      },
+    ])
+  })
+
+  test('has a name of its own when the release is called something else', async () => {
+    const objects = await render([], 'models')
+    expect(only(objects, 'Deployment').metadata.name).toBe('models-slipway-operator')
+    const lease = only(objects, 'Role').rules?.[1]?.resourceNames
+    expect(podSpecs(objects)[0]?.spec.containers[0]?.env).toContainEqual({
+      name: 'SLIPWAY_LEASE_NAME',
+      value: lease?.[0],
+    })
+  })
+})
+
+describe('helm test', () => {
+  test('runs where the operator watches', async () => {
+    const namespaceOf = async (settings: string[]): Promise<string | undefined> =>
+      only(await render(settings), 'ModelDeployment').metadata.namespace
+    expect(await namespaceOf([])).toBe('slipway-system')
+    expect(await namespaceOf(['watchNamespaces={team-a,slipway-system}'])).toBe('slipway-system')
+    expect(await namespaceOf(['watchNamespaces={team-a,team-b}'])).toBe('team-a')
+  })
+
+  test('asks for the model where its own pod serves it', async () => {
+    const objects = await render()
+    const { model } = only(objects, 'ModelDeployment').spec as { model: { uri: string } }
+    const store = only(objects, 'Service', 'slipway-test-store')
+    expect(model.uri).toBe(`http://${store.metadata.name}.${store.metadata.namespace}.svc/add.onnx`)
+    expect(only(objects, 'Pod').metadata.labels).toMatchObject((store.spec as V1ServiceSpec).selector ?? {})
+  })
+
+  test('keeps the name of its ModelDeployment within 40 characters, however long the release', async () => {
+    const { metadata } = only(
+      await render([], 'a-release-with-a-name-of-fifty-three-characters-sharp'),
+      'ModelDeployment',
+    )
+    expect(metadata.name.length).toBeLessThanOrEqual(40)
+  })
+
+  test('can be left out', async () => {
+    expect(await template(['test.enabled=false'])).not.toContain('helm.sh/hook')
+  })
+})
