@@ -5,7 +5,8 @@
  * The package's own `run` only defers the same blocking call, and its Tensor class refuses float16 on Node 24
  * (microsoft/onnxruntime#26791); plain objects passed to the binding work for every type.
  */
-import { createRequire } from 'node:module'
+import { env, type Tensor as OrtTensor } from 'onnxruntime-node'
+import { binding, initOrt } from 'onnxruntime-node/dist/binding.js'
 import { fault, printBytes, wordsOf, type Fault } from '../errors.ts'
 import { tensor, type Datatype, type Signature, type Tensor, type TensorData, type TensorSpec } from '../tensor.ts'
 import type { Engine, EngineOptions } from './engine.ts'
@@ -56,7 +57,7 @@ class OnnxEngine implements Engine {
     }
     const fetches: Record<string, null> = {}
     for (const name of outputs) fetches[name] = null
-    let results: Record<string, NativeTensor>
+    let results: Readonly<Record<string, OrtTensor>>
     try {
       results = this.#session.run(feeds, fetches, { logSeverityLevel: 4 })
     } catch (error) {
@@ -74,16 +75,13 @@ class OnnxEngine implements Engine {
   }
 }
 
-/** What the binding takes and gives; its own type declarations ask for a class instance that it does not need. */
+/** What the binding takes; its own type declarations ask for a class instance that it does not need. */
 interface NativeTensor {
   readonly type: string
-  readonly data: TensorData | Float16Elements
+  readonly data: TensorData
   readonly dims: readonly number[]
   readonly location: 'cpu'
 }
-
-/** Node 24 gives float16 results as Float16Array, older ones as Uint16Array. */
-type Float16Elements = Pick<Uint16Array<ArrayBuffer>, 'buffer' | 'byteOffset' | 'length'>
 
 interface NativeValue {
   readonly name: string
@@ -97,23 +95,13 @@ interface NativeSession {
   loadModel(path: string, options: object): void
   readonly inputMetadata: readonly NativeValue[]
   readonly outputMetadata: readonly NativeValue[]
-  run(feeds: object, fetches: object, options: object): Record<string, NativeTensor>
+  run(feeds: object, fetches: object, options: object): Readonly<Record<string, OrtTensor>>
   dispose(): void
 }
 
-interface NativeModule {
-  readonly binding: { readonly InferenceSession: new () => NativeSession }
-  initOrt(): void
-}
-
-// The package is CommonJS and finds its native library beside itself, so it stays outside the bundle.
-const require = createRequire(import.meta.url)
-const common: { readonly env: { logLevel?: string } } = require('onnxruntime-common')
-const native: NativeModule = require('onnxruntime-node/dist/binding')
-const { version: runtimeVersion }: { version: string } = require('onnxruntime-node/dist/version')
-common.env.logLevel = 'fatal'
-native.initOrt()
-const runtime = native.binding
+env.logLevel = 'fatal'
+initOrt()
+const runtime: { readonly InferenceSession: new () => NativeSession } = binding
 
 const nativeTypes: Readonly<Record<Datatype, string>> = {
   BOOL: 'bool',
@@ -173,11 +161,12 @@ function specOf({ name, isTensor, type = 0, shape = [] }: NativeValue, role: 'in
   return { name, datatype, shape: shape.map((size) => (size < 0 ? -1 : size)) }
 }
 
-function resultTensor(name: string, { type, dims, data }: NativeTensor): Tensor {
+function resultTensor(name: string, { type, dims, data }: OrtTensor): Tensor {
   const datatype = datatypeOfNative.get(type)
-  if (datatype === undefined) throw fault('RunFailed', { words: `its output ${name} has the type ${type}` })
-  if (datatype === 'FP16' && !Array.isArray(data)) {
-    return tensor(name, datatype, dims, new Uint16Array(data.buffer, data.byteOffset, data.length))
+  if (datatype === undefined) throw fault('RunFailed', { words: `it gave the output ${name} as ${type}` })
+  if (datatype === 'FP16' && ArrayBuffer.isView(data)) {
+    // Node 24 gives float16 results as Float16Array, whatever the declared type says.
+    return tensor(name, datatype, dims, new Uint16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length))
   }
   return tensor(name, datatype, dims, data as TensorData)
 }
@@ -191,7 +180,7 @@ function loadFault(error: string, sizeBytes: number): Fault {
   if (
     /not a registered function|could not find an implementation|not_implemented|unsupported model ir|opset/i.test(error)
   ) {
-    return fault('OperatorUnsupported', { version: runtimeVersion, words })
+    return fault('OperatorUnsupported', { version: env.versions.node ?? '', words })
   }
   return fault('ModelBroken', { words })
 }
