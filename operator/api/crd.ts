@@ -83,7 +83,8 @@ const rootSchema = ({ description, spec, status, rules }: Definition): Structura
   properties: {
     apiVersion: { type: 'string', description: 'The API group and version.' },
     kind: { type: 'string', description: 'The kind of the object.' },
-    metadata: { type: 'object' },
+    // Named here only so that rules can point at it; the API server owns the rest of metadata.
+    metadata: { type: 'object', properties: { name: { type: 'string', maxLength: 253 } } },
     spec: structural(spec, 'spec'),
     ...(status === undefined ? {} : { status: structural(status, 'status') }),
   },

@@ -24,7 +24,7 @@ const rootOf = (crd: CustomResourceDefinition): StructuralSchema => {
   return version.schema.openAPIV3Schema
 }
 
-const isKubernetes = ({ path }: Field) => ['apiVersion', 'kind', 'metadata'].includes(path)
+const isKubernetes = ({ path }: Field) => /^(apiVersion|kind|metadata.*)$/.test(path)
 const ownFields = (crd: CustomResourceDefinition) => fieldsOf(rootOf(crd), '').filter((field) => !isKubernetes(field))
 const pathsWhere = (fields: readonly Field[], wrong: (schema: StructuralSchema) => boolean) =>
   fields.filter(({ schema }) => wrong(schema)).map(({ path }) => path)

@@ -63,11 +63,13 @@ export const specSchema = object(
 export const modelDeploymentRules = [
   {
     rule: 'self.metadata.name.size() <= 40',
+    fieldPath: '.metadata.name',
     message:
       'metadata.name has at most 40 characters, so that names of children (<name>-<hash>-resolve-<n>) fit in 63: choose a shorter name',
   },
   {
     rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    fieldPath: '.metadata.name',
     message:
       'metadata.name is also the name of a Service: use lower-case letters, digits and -, starting with a letter, without dots',
   },

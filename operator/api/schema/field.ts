@@ -6,6 +6,8 @@ import { Type, type SchemaOptions, type Static, type TObject, type TProperties, 
 export interface Rule {
   readonly rule: string
   readonly message: string
+  /** The field that the refusal names, relative to where the rule stands; that place itself when unset. */
+  readonly fieldPath?: string
 }
 
 interface Common<Value> {
