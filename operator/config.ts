@@ -1,5 +1,6 @@
 // The operator's configuration: read once from the environment, checked, frozen. Nothing else reads the environment.
 import { hostname } from 'node:os'
+import { parseDuration } from './api/duration.ts'
 
 export interface Config {
   /** Image of the runtime that new revisions get when the spec names none. */
@@ -32,6 +33,17 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     problems.push(`${name} is "${text}"; it must be an integer from ${min} to ${max}`)
     return fallback
   }
+  const duration = (name: string, fallback: string, minMs: number): number => {
+    const text = env[name] || fallback
+    try {
+      const ms = parseDuration(text)
+      if (ms >= minMs) return ms
+      problems.push(`${name} is "${text}"; it must be at least ${minMs}ms`)
+    } catch (error) {
+      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+    return parseDuration(fallback)
+  }
   const runtimeImage = env['SLIPWAY_RUNTIME_IMAGE'] ?? ''
   if (runtimeImage === '')
     problems.push('SLIPWAY_RUNTIME_IMAGE is not set; name the runtime image that new revisions get')
@@ -52,7 +64,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     },
     logLevel,
     workers: integer('SLIPWAY_WORKERS', 10, 1, 1000),
-    resyncMs: integer('SLIPWAY_RESYNC_MS', 600_000, 100, 86_400_000),
+    resyncMs: duration('SLIPWAY_RESYNC_INTERVAL', '10m', 100),
   }
   if (problems.length > 0) throw new ConfigError(problems.join('; '))
   return Object.freeze(config)

@@ -36,5 +36,4 @@ export const ownerReference = (owner: ModelDeployment) => ({
   name: owner.metadata.name,
   uid: owner.metadata.uid ?? '',
   controller: true,
-  blockOwnerDeletion: true,
 })

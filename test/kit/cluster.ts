@@ -32,7 +32,11 @@ const clusterOf = async (cluster: ResolvedCluster): Promise<Cluster> => ({
       files: { modelstore: files },
       log,
     })
-    return { operator: byDigest(built['operator']), runtime: byDigest(built['runtime']), modelstore: byDigest(built['modelstore']) }
+    return {
+      operator: byDigest(built['operator']),
+      runtime: byDigest(built['runtime']),
+      modelstore: byDigest(built['modelstore']),
+    }
   },
   down: () => cluster.down(),
 })

@@ -16,7 +16,8 @@ export const applyModel = (shell: Shell, namespace: string, name: string, spec: 
 export const getModel = (shell: Shell, namespace: string, name: string): Promise<ModelDeployment> =>
   shell.json<ModelDeployment>(['get', 'modeldeployments.slipway.dev', name, '-n', namespace])
 
-export const conditionOf = (model: ModelDeployment, type: string) => model.status?.conditions?.find((c) => c.type === type)
+export const conditionOf = (model: ModelDeployment, type: string) =>
+  model.status?.conditions?.find((c) => c.type === type)
 
 /** Ready, for the generation that was applied last. */
 export const isReady = (model: ModelDeployment): boolean =>
@@ -52,7 +53,9 @@ export const waitForModel = async (
     model = await getModel(shell, namespace, name)
     if (claim(model)) return model
   }
-  throw new Error(`${name} did not become "${what}" within ${timeoutMs / 1000} s.\n${await picture(shell, namespace, model)}`)
+  throw new Error(
+    `${name} did not become "${what}" within ${timeoutMs / 1000} s.\n${await picture(shell, namespace, model)}`,
+  )
 }
 
 /** What the cluster looks like around an object, for a person who reads a failed test. */
@@ -60,7 +63,7 @@ const picture = async (shell: Shell, namespace: string, model: ModelDeployment):
   const parts = await Promise.all([
     shell.kubectl(['get', 'mdep,mrev,deployments,jobs,pods,services', '-n', namespace, '-o', 'wide']),
     shell.kubectl(['get', 'events', '-n', namespace, '--sort-by=.lastTimestamp']),
-    shell.kubectl(['logs', '-n', 'slipway-system', 'deployment/slipway', '--tail=40', '--ignore-errors']).catch(String),
+    shell.kubectl(['logs', '-n', 'slipway-system', 'deployment/slipway-operator', '--tail=40', '--ignore-errors']).catch(String),
   ])
   return [JSON.stringify(model.status, null, 2), ...parts].join('\n\n')
 }

@@ -27,7 +27,13 @@ export interface StreamOptions {
 }
 
 /** Starts the client pod and returns when it sends. */
-export const startStream = async (shell: Shell, namespace: string, name: string, image: string, options: StreamOptions): Promise<Stream> => {
+export const startStream = async (
+  shell: Shell,
+  namespace: string,
+  name: string,
+  image: string,
+  options: StreamOptions,
+): Promise<Stream> => {
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',

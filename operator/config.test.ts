@@ -1,0 +1,24 @@
+import { expect, test } from '@jest/globals'
+import { ConfigError, readConfig } from './config.ts'
+
+test('the image is all that has to be set', () => {
+  const config = readConfig({
+    SLIPWAY_RUNTIME_IMAGE: 'runtime:1',
+    POD_NAME: 'slipway-0',
+    SLIPWAY_WATCH_NAMESPACES: 'a, b,',
+  })
+  expect(config).toMatchObject({
+    runtimeImage: 'runtime:1',
+    identity: 'slipway-0',
+    watchNamespaces: ['a', 'b'],
+    resyncMs: 600_000,
+  })
+  expect(Object.isFrozen(config)).toBe(true)
+})
+
+test('every bad variable is named at once, with what was found', () => {
+  const read = () => readConfig({ SLIPWAY_LOG_LEVEL: 'loud', SLIPWAY_WORKERS: '0', SLIPWAY_RESYNC_INTERVAL: 'daily' })
+  expect(read).toThrow(ConfigError)
+  for (const words of ['SLIPWAY_RUNTIME_IMAGE is not set', '"loud"', 'SLIPWAY_WORKERS is "0"', '"daily"'])
+    expect(read).toThrow(words)
+})
