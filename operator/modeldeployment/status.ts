@@ -82,7 +82,7 @@ const conditionsOf = (view: View, now: number): Condition[] => {
   return Object.entries(claims).map(([type, [status, reason, message]]) => {
     const old = before.find((c) => c.type === type)
     const lastTransitionTime = old?.status === status ? old.lastTransitionTime : new Date(now).toISOString()
-    return { type, status, reason, message: message.slice(0, 4096), lastTransitionTime, observedGeneration: generation }
+    return { type, status, reason, message: message.slice(0, 2048), lastTransitionTime, observedGeneration: generation }
   })
 }
 

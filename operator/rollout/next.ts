@@ -33,6 +33,8 @@ export interface Next {
 /** How many history entries and rejections a status keeps. */
 export const historyLimit = 20
 const rejectedLimit = 20
+/** 20 + 20 messages of this length keep a status far below what etcd takes. */
+const messageLimit = 1024
 const retryDelaysMs = [5_000, 15_000, 60_000, 300_000]
 
 interface Situation {
@@ -309,7 +311,7 @@ const reject = (situation: Situation, candidate: Candidate, trouble: Trouble): D
     attempt: candidate.attempt,
     class: rejectionClass(trouble.reason),
     reason: trouble.reason,
-    message: trouble.message,
+    message: trouble.message.slice(0, messageLimit),
     retryToken: spec.rollout.retryToken,
     at: at(now),
   }
@@ -343,7 +345,7 @@ const move = ({ rollout }: Situation, candidate: Candidate, reason: Reason, mess
 const written = ({ now }: Situation, decision: Decision): Next => {
   if (decision.kind === 'Stay') throw new Error('only a move is written to the history')
   const { rollout, transition } = decision
-  const entry = { at: at(now), ...transition }
+  const entry = { at: at(now), ...transition, message: transition.message.slice(0, messageLimit) }
   return {
     rollout: { ...rollout, history: [...(rollout.history ?? []), entry].slice(-historyLimit) },
     transitions: [transition],

@@ -1,18 +1,15 @@
 // Takes away what the demo made: the whole cluster if it is ours, else the release and the example objects.
-import { openExistingCluster } from '../../test/kit/cluster.ts'
+import { openCluster, takeDownOwn } from '../../test/kit/cluster.ts'
 import { namespace } from './up.ts'
 import { command, show, step } from './report.ts'
 
 export const demoDown = async (): Promise<void> => {
-  const cluster = await openExistingCluster()
-  if (cluster.owned) {
-    await step('Taking the cluster down', async () => {
-      command('npm run cluster -- down')
-      await cluster.down()
-    })
+  const own = await step('A cluster of our own', takeDownOwn)
+  if (own !== 'not ours') {
+    show(own === 'taken down' ? 'It is down; nothing of it is left.' : 'There is none up.')
     return
   }
-  const { shell } = cluster
+  const { shell } = await openCluster()
   await step('The example objects', async () => {
     command('kubectl delete mdep silero; kubectl delete -f examples/silero/store.yaml')
     show(

@@ -6,7 +6,7 @@ import { directRun, sameFloats } from '../../test/kit/directrun.ts'
 import { installSlipway } from '../../test/kit/install.ts'
 import { predict } from '../../test/kit/predict.ts'
 import type { Shell } from '../../test/kit/shell.ts'
-import { sileroModels } from '../silero.ts'
+import { storeFiles } from '../../test/kit/storefiles.ts'
 import { command, show, step } from './report.ts'
 
 export const namespace = 'default'
@@ -21,9 +21,12 @@ export const demoUp = async (): Promise<void> => {
     )
     return found
   })
-  const models = await step('Two versions of a real model: Silero VAD v5 and v6, from their npm package', sileroModels)
+  const { silero, files } = await step(
+    'Two versions of a real model: Silero VAD v5 and v6, from their npm package',
+    storeFiles,
+  )
   const images = await step('Images: operator, runtime, and a small model store', async () => {
-    const built = await cluster.images(models)
+    const built = await cluster.images(files, show)
     for (const [name, image] of Object.entries(built)) show(`${name.padEnd(11)} ${image}`)
     return built
   })
@@ -45,7 +48,7 @@ export const demoUp = async (): Promise<void> => {
     ['v6', 'A new version, under the same address'],
     ['v5', 'And back'],
   ] as const) {
-    await step(title, () => rollOut(shell, version, models[version]))
+    await step(title, () => rollOut(shell, version, silero[version]))
   }
   console.log(
     `\nAll three predictions equal a direct onnxruntime run on the same input. Whole demo: ${Math.round((performance.now() - started) / 1000)} s.`,

@@ -267,15 +267,23 @@ describe('a bad request', () => {
   })
 
   test('an unknown model is a 404 that names the live one, and a body of 100 MB a 413', async () => {
-    const [unknown, huge] = await withForward(world.shell, world.namespace, 'vad', async (url) => {
-      const missing = await fetch(`${url}/v2/models/fraud/infer`, { method: 'POST', body: request })
-      const large = await fetch(`${url}/v2/models/vad/infer`, { method: 'POST', body: new Uint8Array(100 << 20) }).then(
-        async (answer) => ({ status: answer.status, text: await answer.text() }),
-        // The server may close the connection before the client has sent all of it; the next request tells it lives.
-        () => ({ status: 413, text: '' }),
-      )
-      return [{ status: missing.status, text: await missing.text() }, large]
-    })
+    const [unknown, huge] = await withForward<{ status: number; text: string }[]>(
+      world.shell,
+      world.namespace,
+      'vad',
+      async (url) => {
+        const missing = await fetch(`${url}/v2/models/fraud/infer`, { method: 'POST', body: request })
+        const large = await fetch(`${url}/v2/models/vad/infer`, {
+          method: 'POST',
+          body: new Uint8Array(100 << 20),
+        }).then(
+          async (answer) => ({ status: answer.status, text: await answer.text() }),
+          // The server may close the connection before the client has sent all of it; the next request tells it lives.
+          () => ({ status: 413, text: '' }),
+        )
+        return [{ status: missing.status, text: await missing.text() }, large]
+      },
+    )
     expect(unknown.status).toBe(404)
     expect(unknown.text).toContain('vad')
     expect(huge.status).toBe(413)

@@ -1,7 +1,9 @@
 // The cluster that the demo and the e2e tests use: the one that KUBECONFIG names, else one of our own.
 import { buildImages, type BuiltImage } from '../../images/build.ts'
 import { helmPath, kubectlPath } from '../cluster/binaries.ts'
-import { existingCluster, resolveCluster, type ResolvedCluster } from '../cluster/resolve.ts'
+import { DEFAULT_CLUSTER, down, kubeconfigOf } from '../cluster/lifecycle.ts'
+import { toStderr } from '../cluster/report.ts'
+import { resolveCluster, type ResolvedCluster } from '../cluster/resolve.ts'
 import type { Images } from './install.ts'
 import { shellFor, type Shell } from './shell.ts'
 
@@ -11,15 +13,17 @@ export interface Cluster {
   readonly shell: Shell
   /** Builds the images, puts them where the cluster's nodes find them, and names them by digest. `files` go into the model store. */
   images(files: Readonly<Record<string, string>>, log?: (line: string) => void): Promise<Images>
-  /** Takes the cluster down; only for one of our own. */
-  down(): Promise<void>
 }
 
 /** Opens the cluster, bringing one up when KUBECONFIG names none. */
 export const openCluster = async (): Promise<Cluster> => clusterOf(await resolveCluster())
 
-/** Opens a cluster that is there already; brings none up. */
-export const openExistingCluster = async (): Promise<Cluster> => clusterOf(await existingCluster())
+/** Takes our own cluster down, unless KUBECONFIG names somebody else's, which is never touched here. */
+export const takeDownOwn = async (): Promise<'taken down' | 'none up' | 'not ours'> => {
+  const given = process.env['KUBECONFIG']
+  if (given !== undefined && given !== '' && given !== kubeconfigOf(DEFAULT_CLUSTER)) return 'not ours'
+  return (await down(DEFAULT_CLUSTER, toStderr)) ? 'taken down' : 'none up'
+}
 
 const clusterOf = async (cluster: ResolvedCluster): Promise<Cluster> => ({
   owned: cluster.owned,
@@ -38,7 +42,6 @@ const clusterOf = async (cluster: ResolvedCluster): Promise<Cluster> => ({
       modelstore: byDigest(built['modelstore']),
     }
   },
-  down: () => cluster.down(),
 })
 
 /** A cluster of one's own pulls from a registry that only its owner knows. */

@@ -63,7 +63,9 @@ const picture = async (shell: Shell, namespace: string, model: ModelDeployment):
   const parts = await Promise.all([
     shell.kubectl(['get', 'mdep,mrev,deployments,jobs,pods,services', '-n', namespace, '-o', 'wide']),
     shell.kubectl(['get', 'events', '-n', namespace, '--sort-by=.lastTimestamp']),
-    shell.kubectl(['logs', '-n', 'slipway-system', 'deployment/slipway-operator', '--tail=40', '--ignore-errors']).catch(String),
+    shell
+      .kubectl(['logs', '-n', 'slipway-system', 'deployment/slipway-operator', '--tail=40', '--ignore-errors'])
+      .catch(String),
   ])
   return [JSON.stringify(model.status, null, 2), ...parts].join('\n\n')
 }
