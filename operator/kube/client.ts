@@ -1,0 +1,372 @@
+// The verbs of the API, typed by resource. Objects are as on the wire; list items carry apiVersion and kind as well, so
+// that an object looks the same however it was read. Keeps no state and no cache.
+import type { Readable } from 'node:stream'
+import { ConnectionError, isNotFound, MalformedEventError, StatusError, type Asked, type StatusBody } from './errors.ts'
+import { apiVersionOf, pathOf, pods, resourceName, type ResourceType } from './resources.ts'
+import type { ApiRequest, Transport } from './transport.ts'
+import type { Desired, KubeObject } from './types.ts'
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+  /** For the whole call; 30 s unless given. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Validate and admit, but store nothing. */
+  readonly dryRun?: boolean
+  /** The lease's own writes pass the write fence; nothing else may. */
+  readonly unfenced?: boolean
+}
+
+export interface ListOptions extends CallOptions {
+  /** All namespaces unless given. */
+  readonly namespace?: string | undefined
+  readonly labelSelector?: string | undefined
+  readonly fieldSelector?: string | undefined
+  readonly limit?: number
+  readonly continue?: string | undefined
+  readonly resourceVersion?: string
+}
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly resourceVersion: string
+  /** Set when there are more pages. */
+  readonly continue?: string
+}
+
+export interface WatchOptions extends CallOptions {
+  readonly namespace?: string | undefined
+  readonly labelSelector?: string | undefined
+  readonly fieldSelector?: string | undefined
+  /** Events after this version. */
+  readonly resourceVersion: string
+  /** When the server ends the stream, in seconds. */
+  readonly timeoutSeconds?: number
+}
+
+export type WatchEvent<T> =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string }
+
+export interface ApplyOptions extends WriteOptions {
+  /** Take over fields that other managers set; true unless given. */
+  readonly force?: boolean
+  readonly fieldManager?: string
+  /** Apply to a subresource, `status` for instance. */
+  readonly subresource?: 'status'
+}
+
+export interface DeleteOptions extends WriteOptions {
+  /** Delete only this very object, not one that took its name since. */
+  readonly uid?: string | undefined
+  /** Delete only if it has not changed since. */
+  readonly resourceVersion?: string | undefined
+  readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan'
+}
+
+export interface LogOptions extends CallOptions {
+  readonly container?: string
+  readonly tailLines?: number
+  /** Of the container's previous run. */
+  readonly previous?: boolean
+}
+
+/** One name for ever: fields are owned under it. */
+export const defaultFieldManager = 'slipway'
+
+export class KubeClient {
+  readonly transport: Transport
+
+  constructor(transport: Transport) {
+    this.transport = transport
+  }
+
+  /** @throws StatusError; isNotFound when there is no such object */
+  get<T extends KubeObject>(
+    type: ResourceType<T>,
+    namespace: string | undefined,
+    name: string,
+    options: CallOptions = {},
+  ): Promise<T> {
+    return this.#object(type, 'get', { method: 'GET', namespace, name }, options)
+  }
+
+  /** As `get`, but undefined when there is no such object. */
+  async find<T extends KubeObject>(
+    type: ResourceType<T>,
+    namespace: string | undefined,
+    name: string,
+    options: CallOptions = {},
+  ): Promise<T | undefined> {
+    try {
+      return await this.get(type, namespace, name, options)
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
+    }
+  }
+
+  /** One page; without a limit, everything. */
+  async list<T extends KubeObject>(type: ResourceType<T>, options: ListOptions = {}): Promise<Page<T>> {
+    const { namespace, labelSelector, fieldSelector, limit, resourceVersion } = options
+    const body = await this.#json<ListBody>({
+      method: 'GET',
+      path: pathOf(type, namespace),
+      query: { labelSelector, fieldSelector, limit, continue: options.continue, resourceVersion },
+      asked: { verb: 'list', resource: resourceName(type), namespace },
+      signal: options.signal,
+      timeoutMs: options.timeoutMs,
+    })
+    const [apiVersion, kind] = [apiVersionOf(type), type.kind]
+    const items = (body.items ?? []).map((item) => ({ apiVersion, kind, ...item }) as T)
+    const next = body.metadata.continue
+    return {
+      items,
+      resourceVersion: body.metadata.resourceVersion,
+      ...(next !== undefined && next !== '' && { continue: next }),
+    }
+  }
+
+  /**
+   * Events after `resourceVersion`, until the server ends the stream or the signal aborts (which ends it silently).
+   * @throws StatusError (410 when the version is too old), ConnectionError, MalformedEventError
+   */
+  async *watch<T extends KubeObject>(type: ResourceType<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
+    const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, signal } = options
+    const asked: Asked = { verb: 'watch', resource: resourceName(type), namespace }
+    const body = await this.transport.stream({
+      method: 'GET',
+      path: pathOf(type, namespace),
+      query: { watch: 1, allowWatchBookmarks: true, labelSelector, fieldSelector, resourceVersion, timeoutSeconds },
+      asked,
+      signal,
+      timeoutMs: options.timeoutMs,
+    })
+    try {
+      for await (const line of lines(body)) yield parseEvent<T>(line, asked)
+    } catch (error) {
+      if (signal?.aborted === true) return
+      if (error instanceof StatusError || error instanceof MalformedEventError) throw error
+      throw new ConnectionError(codeOf(error), asked, error)
+    } finally {
+      body.destroy()
+    }
+  }
+
+  /** POST. @throws StatusError; isAlreadyExists when the name is taken */
+  create<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Desired,
+    options: WriteOptions & { readonly fieldManager?: string } = {},
+  ): Promise<T> {
+    const { namespace } = object.metadata
+    const query = { fieldManager: options.fieldManager ?? defaultFieldManager }
+    return this.#object(type, 'create', { method: 'POST', namespace, body: object, query }, options)
+  }
+
+  /**
+   * Server-side apply: what `object` says becomes ours, what we said before and it no longer says is removed.
+   * Creates the object where there is none.
+   */
+  async apply<T extends KubeObject>(type: ResourceType<T>, object: Desired, options: ApplyOptions = {}): Promise<T> {
+    return (await this.applyObserved(type, object, options)).object
+  }
+
+  /** As `apply`; says as well whether the object was created by it. */
+  async applyObserved<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Desired,
+    options: ApplyOptions = {},
+  ): Promise<{ readonly object: T; readonly created: boolean }> {
+    const { namespace, name } = object.metadata
+    const { status, text } = await this.transport.call({
+      ...writing(options),
+      method: 'PATCH',
+      path: pathOf(type, namespace, name, options.subresource),
+      query: {
+        fieldManager: options.fieldManager ?? defaultFieldManager,
+        force: options.force ?? true,
+        ...dryRun(options),
+      },
+      contentType: 'application/apply-patch+yaml',
+      body: object,
+      asked: { verb: 'patch', resource: resourceFor(type, options.subresource), namespace, name },
+    })
+    return { object: JSON.parse(text) as T, created: status === 201 }
+  }
+
+  /** PUT of the whole object; its resourceVersion must be the current one, or there is a conflict. */
+  update<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
+    const { namespace, name } = object.metadata
+    return this.#object(type, 'update', { method: 'PUT', namespace, name, body: object }, options)
+  }
+
+  /** PUT of the status; its resourceVersion must be the current one, or there is a conflict. */
+  updateStatus<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
+    const { namespace, name } = object.metadata
+    return this.#object(
+      type,
+      'update',
+      { method: 'PUT', namespace, name, subresource: 'status', body: object },
+      options,
+    )
+  }
+
+  /** JSON merge patch: null removes a field, lists are replaced whole. */
+  mergePatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    namespace: string | undefined,
+    name: string,
+    patch: object,
+    options: WriteOptions & { readonly subresource?: 'status' } = {},
+  ): Promise<T> {
+    const { subresource } = options
+    const contentType = 'application/merge-patch+json'
+    return this.#object(
+      type,
+      'patch',
+      { method: 'PATCH', namespace, name, body: patch, contentType, ...(subresource && { subresource }) },
+      options,
+    )
+  }
+
+  /** @throws StatusError; isNotFound when it is gone already, isConflict when a precondition fails */
+  async delete(
+    type: ResourceType,
+    namespace: string | undefined,
+    name: string,
+    options: DeleteOptions = {},
+  ): Promise<void> {
+    const { uid, resourceVersion, propagationPolicy } = options
+    await this.transport.call({
+      ...writing(options),
+      method: 'DELETE',
+      path: pathOf(type, namespace, name),
+      query: dryRun(options),
+      body: {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        propagationPolicy: propagationPolicy ?? 'Background',
+        ...((uid !== undefined || resourceVersion !== undefined) && {
+          preconditions: {
+            ...(uid !== undefined && { uid }),
+            ...(resourceVersion !== undefined && { resourceVersion }),
+          },
+        }),
+      },
+      asked: { verb: 'delete', resource: resourceName(type), namespace, name },
+    })
+  }
+
+  /** What a container wrote. */
+  async logs(namespace: string, pod: string, options: LogOptions = {}): Promise<string> {
+    const { container, tailLines, previous } = options
+    const { text } = await this.transport.call({
+      method: 'GET',
+      path: pathOf(pods, namespace, pod, 'log'),
+      query: { container, tailLines, previous },
+      asked: { verb: 'get', resource: 'pods/log', namespace, name: pod },
+      signal: options.signal,
+      timeoutMs: options.timeoutMs,
+    })
+    return text
+  }
+
+  #object<T extends KubeObject>(
+    type: ResourceType<T>,
+    verb: string,
+    what: {
+      readonly method: ApiRequest['method']
+      readonly namespace: string | undefined
+      readonly name?: string
+      readonly subresource?: 'status'
+      readonly body?: unknown
+      readonly contentType?: string
+      readonly query?: ApiRequest['query']
+    },
+    options: WriteOptions,
+  ): Promise<T> {
+    const { method, namespace, name, subresource, body, contentType } = what
+    return this.#json({
+      ...writing(options),
+      method,
+      path: pathOf(type, namespace, name, subresource),
+      query: { ...what.query, ...dryRun(options) },
+      asked: { verb, resource: resourceFor(type, subresource), namespace, name },
+      ...(body !== undefined && { body }),
+      ...(contentType !== undefined && { contentType }),
+    })
+  }
+
+  async #json<T>(request: ApiRequest): Promise<T> {
+    const { text } = await this.transport.call(request)
+    try {
+      return JSON.parse(text) as T
+    } catch (error) {
+      throw new ConnectionError('Malformed', request.asked, error)
+    }
+  }
+}
+
+interface ListBody {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
+  readonly items?: readonly object[]
+}
+
+const resourceFor = (type: ResourceType, subresource: string | undefined): string =>
+  subresource === undefined ? resourceName(type) : `${resourceName(type)}/${subresource}`
+
+const writing = ({ signal, timeoutMs, unfenced }: WriteOptions) => ({ signal, timeoutMs, unfenced: unfenced === true })
+
+const dryRun = (options: WriteOptions): { dryRun?: 'All' } => (options.dryRun === true ? { dryRun: 'All' } : {})
+
+/** Whole lines of a stream. What follows the last line end was cut off and is an error. */
+async function* lines(body: Readable): AsyncGenerator<string> {
+  let rest = ''
+  body.setEncoding('utf8')
+  for await (const chunk of body as AsyncIterable<string>) {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    yield* parts
+  }
+  if (rest.trim() !== '') throw new MalformedEventError(`the watch ended inside an event: ${rest.slice(0, 100)}`)
+}
+
+const parseEvent = <T extends KubeObject>(line: string, asked: Asked): WatchEvent<T> => {
+  const event = parseLine(line)
+  switch (event.type) {
+    case 'ADDED':
+    case 'MODIFIED':
+    case 'DELETED':
+      if (event.object?.metadata?.resourceVersion === undefined) break
+      return { type: event.type, object: event.object as T }
+    case 'BOOKMARK':
+      if (event.object?.metadata?.resourceVersion === undefined) break
+      return { type: 'BOOKMARK', resourceVersion: event.object.metadata.resourceVersion }
+    case 'ERROR': {
+      const status = (event.object ?? {}) as StatusBody
+      throw new StatusError(status.code ?? 500, status, asked)
+    }
+    default:
+  }
+  throw new MalformedEventError(`not a watch event: ${line.slice(0, 100)}`)
+}
+
+interface RawEvent {
+  readonly type?: string
+  readonly object?: Partial<KubeObject>
+}
+
+const parseLine = (line: string): RawEvent => {
+  try {
+    const event: unknown = JSON.parse(line)
+    return typeof event === 'object' && event !== null ? event : {}
+  } catch {
+    throw new MalformedEventError(`not JSON in a watch: ${line.slice(0, 100)}`)
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'StreamBroken'
