@@ -1,6 +1,7 @@
 // The operator's configuration: read once from the environment, checked, frozen. Nothing else reads the environment.
 import { hostname } from 'node:os'
 import { parseDuration } from './api/duration.ts'
+import { logLevels, type LogLevel } from './telemetry/log.ts'
 
 export interface Config {
   /** Image of the runtime that new revisions get when the spec names none. */
@@ -10,8 +11,14 @@ export interface Config {
   /** Who this process is in the lease: the pod's name, so that a restarted container takes over at once. */
   readonly identity: string
   readonly lease: { readonly namespace: string; readonly name: string }
-  readonly ports: { readonly metrics: number; readonly health: number }
-  readonly logLevel: string
+  readonly ports: { readonly metricsPort: number; readonly healthPort: number }
+  /** Where the API server is: KUBECONFIG, else the cluster that this process runs in. */
+  readonly kubernetes: {
+    readonly kubeconfig: string | undefined
+    readonly serviceHost: string | undefined
+    readonly servicePort: string | undefined
+  }
+  readonly logLevel: LogLevel
   readonly workers: number
   /** How often every object is looked at though nothing happened, in milliseconds. */
   readonly resyncMs: number
@@ -19,8 +26,6 @@ export interface Config {
 
 /** Variables that are missing or wrong, all at once, each with what was found and what it should be. */
 export class ConfigError extends Error {}
-
-const levels = ['error', 'warn', 'info', 'debug']
 
 /** @throws ConfigError naming every bad variable */
 export const readConfig = (env: Readonly<Record<string, string | undefined>>): Config => {
@@ -47,9 +52,11 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
   const runtimeImage = env['SLIPWAY_RUNTIME_IMAGE'] ?? ''
   if (runtimeImage === '')
     problems.push('SLIPWAY_RUNTIME_IMAGE is not set; name the runtime image that new revisions get')
-  const logLevel = env['SLIPWAY_LOG_LEVEL'] || 'info'
-  if (!levels.includes(logLevel))
-    problems.push(`SLIPWAY_LOG_LEVEL is "${logLevel}"; it must be one of ${levels.join(', ')}`)
+  const level = env['SLIPWAY_LOG_LEVEL'] || 'info'
+  const logLevel = logLevels.find((known) => known === level)
+  if (logLevel === undefined) {
+    problems.push(`SLIPWAY_LOG_LEVEL is "${level}"; it must be one of ${logLevels.join(', ')}`)
+  }
   const config: Config = {
     runtimeImage,
     watchNamespaces: (env['SLIPWAY_WATCH_NAMESPACES'] ?? '')
@@ -59,10 +66,15 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}`,
     lease: { namespace: env['POD_NAMESPACE'] || 'default', name: env['SLIPWAY_LEASE_NAME'] || 'slipway-operator' },
     ports: {
-      metrics: integer('SLIPWAY_METRICS_PORT', 8080, 0, 65535),
-      health: integer('SLIPWAY_HEALTH_PORT', 8081, 0, 65535),
+      metricsPort: integer('SLIPWAY_METRICS_PORT', 8080, 0, 65535),
+      healthPort: integer('SLIPWAY_HEALTH_PORT', 8081, 0, 65535),
     },
-    logLevel,
+    kubernetes: {
+      kubeconfig: env['KUBECONFIG'],
+      serviceHost: env['KUBERNETES_SERVICE_HOST'],
+      servicePort: env['KUBERNETES_SERVICE_PORT'],
+    },
+    logLevel: logLevel ?? 'info',
     workers: integer('SLIPWAY_WORKERS', 10, 1, 1000),
     resyncMs: duration('SLIPWAY_RESYNC_INTERVAL', '10m', 100),
   }

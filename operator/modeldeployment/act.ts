@@ -59,7 +59,7 @@ const isDue = (caches: Caches, { metadata: { namespace } }: ModelDeployment, act
   if (live === undefined) return true
   // These two never change once they are made; another release may render them otherwise.
   if (object.kind === 'Job' || object.kind === 'ModelRevision') return false
-  return firstDifference(withIntent<KubeObject>(object), live) !== undefined
+  return firstDifference(withIntent(object), live) !== undefined
 }
 
 const applyChild = async (
@@ -68,7 +68,7 @@ const applyChild = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const { type, store } = storeOf(caches, action.object.kind)
-  await applier.applyIfDifferent<KubeObject>(type, store, action.object, { why: action.why, signal })
+  await applier.applyIfDifferent(type, store, action.object, { why: action.why, signal })
 }
 
 /** Deletes exactly the object that was planned with; never pods that the Service selects by now. */
@@ -106,13 +106,13 @@ interface Kept {
 const storeOf = (caches: Caches, kind: string): Kept => {
   switch (kind) {
     case 'Deployment':
-      return { type: deployments, store: caches.deployments as unknown as Store<KubeObject> }
+      return { type: deployments, store: caches.deployments }
     case 'Job':
-      return { type: jobs, store: caches.jobs as unknown as Store<KubeObject> }
+      return { type: jobs, store: caches.jobs }
     case 'Service':
-      return { type: services, store: caches.services as unknown as Store<KubeObject> }
+      return { type: services, store: caches.services }
     case 'ModelRevision':
-      return { type: modelRevisions, store: caches.modelRevisions as unknown as Store<KubeObject> }
+      return { type: modelRevisions, store: caches.modelRevisions }
     default:
       throw new TypeError(`Slipway makes no ${kind}`)
   }

@@ -1,9 +1,11 @@
 // The operator in one screen: observe, plan, then either write the status or act on the status that is written.
 import { isDeepStrictEqual } from 'node:util'
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { Consistency } from '../controller/consistency.ts'
+import type { Outcome } from '../controller/controller.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { Transition } from '../rollout/next.ts'
-import { act, type Hands } from './act.ts'
+import { act, OutdatedError, type Hands } from './act.ts'
 import { observe } from './observe.ts'
 import { plan } from './plan.ts'
 import { modelDeployments } from './resources.ts'
@@ -14,8 +16,7 @@ export interface Reconciler extends Hands {
   readonly releaseImage: string
   /** Milliseconds since the epoch. */
   readonly clock: () => number
-  /** Told of our own status writes, so that the key waits until the cache has seen them. */
-  readonly onStatusWritten: (key: string, written: ModelDeployment) => void
+  readonly consistency: Consistency
 }
 
 /** While something is under way that no watch tells about (a pod that cannot pull its image), look this often. */
@@ -23,26 +24,31 @@ const lookAgainMs = 2_000
 /** A name that someone else holds, or a spec that cannot be honoured, is looked at again without any event this often. */
 const refusedAgainMs = 15_000
 
+/** A plan that turned out to be made from an older state is made anew after this time. */
+const outdatedMs = 100
+
 /** One pass over one object. Safe to repeat at any time, and to cut off between any two lines. */
-export const reconcile = async (
-  context: Reconciler,
-  key: string,
-  signal: AbortSignal,
-): Promise<{ requeueAfterMs?: number }> => {
+export const reconcile = async (context: Reconciler, key: string, signal: AbortSignal): Promise<Outcome> => {
   const seen = await observe(context.caches, context.client, context.releaseImage, key)
-  if (seen === undefined) return {}
+  if (seen === undefined) return undefined
   const now = context.clock()
   const { status, transitions, actions, wakeAt } = plan(seen, now)
   if (!isDeepStrictEqual(status, seen.deployment.status ?? {})) {
     await writeStatus(context, key, seen.deployment, status, transitions, signal)
-    return {}
+    return undefined
   }
-  await act(context, seen.deployment, actions, signal)
+  try {
+    await act(context, seen.deployment, actions, signal)
+  } catch (error) {
+    if (!(error instanceof OutdatedError)) throw error
+    context.log.debug(error.message)
+    return { requeueAfterMs: outdatedMs }
+  }
   return requeue(status, seen.observed.refusal !== undefined, wakeAt === undefined ? undefined : wakeAt - now)
 }
 
 const writeStatus = async (
-  { client, events, onStatusWritten, log }: Reconciler,
+  { client, events, consistency, log }: Reconciler,
   key: string,
   deployment: ModelDeployment,
   status: ModelDeploymentStatus,
@@ -50,7 +56,7 @@ const writeStatus = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const written = await client.updateStatus(modelDeployments, { ...deployment, status }, { signal })
-  onStatusWritten(key, written)
+  consistency.record(key, modelDeployments, written.metadata.resourceVersion)
   for (const { from, to, reason, message, revision } of transitions) {
     log.info(`${key} ${from} → ${to}: ${message}`, { reason, revision })
     events.record(deployment, { type: to === 'Rejected' ? 'Warning' : 'Normal', reason, message })
@@ -73,15 +79,11 @@ const troubleWords = (status: ModelDeploymentStatus | undefined): { reason: stri
   return { reason: stalled.reason, message: stalled.message }
 }
 
-const requeue = (
-  status: ModelDeploymentStatus,
-  refused: boolean,
-  dueInMs: number | undefined,
-): { requeueAfterMs?: number } => {
+const requeue = (status: ModelDeploymentStatus, refused: boolean, dueInMs: number | undefined): Outcome => {
   const waits = [
     ...(status.conditions?.some((c) => c.type === 'Reconciling' && c.status === 'True') ? [lookAgainMs] : []),
     ...(refused ? [refusedAgainMs] : []),
     ...(dueInMs === undefined ? [] : [Math.max(dueInMs, 0)]),
   ]
-  return waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }
+  return waits.length === 0 ? undefined : { requeueAfterMs: Math.min(...waits) }
 }

@@ -1,0 +1,50 @@
+// The operator's process, top to bottom: configuration, a client, caches and one controller, run until told to stop.
+import { ConfigError, readConfig, type Config } from './config.ts'
+import { Manager, runToExit } from './controller/manager.ts'
+import { KubeClient } from './kube/client.ts'
+import { loadCredentials } from './kube/credentials.ts'
+import { EventRecorder } from './kube/events.ts'
+import { LeaderLease } from './kube/lease.ts'
+import { Transport } from './kube/transport.ts'
+import { modelDeploymentController } from './modeldeployment/controller.ts'
+import { createLogger } from './telemetry/log.ts'
+import { createRegistry } from './telemetry/metrics.ts'
+
+const start = async (config: Config): Promise<void> => {
+  const log = createLogger({ level: config.logLevel, service: 'slipway-operator' })
+  const registry = createRegistry()
+  const credentials = await loadCredentials(config.kubernetes)
+  const transport = new Transport({ credentials, registry, userAgent: 'slipway-operator' })
+  const client = new KubeClient(transport)
+  const events = new EventRecorder({ client, log, registry, component: 'slipway-operator', instance: config.identity })
+  const lease = new LeaderLease({ client, log, registry, identity: config.identity, ...config.lease })
+  const { controller, followers } = modelDeploymentController({
+    client,
+    events,
+    log,
+    registry,
+    releaseImage: config.runtimeImage,
+    namespaces: config.watchNamespaces,
+    workers: config.workers,
+  })
+  const manager = new Manager({
+    log,
+    registry,
+    transport,
+    followers,
+    controllers: [controller],
+    lease,
+    events,
+    http: config.ports,
+    resyncMs: config.resyncMs,
+  })
+  await runToExit(manager, log)
+}
+
+try {
+  await start(readConfig(process.env))
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error
+  console.error(`slipway-operator cannot start: ${error.message}`)
+  process.exitCode = 64
+}
