@@ -27,8 +27,6 @@ beforeAll(async () => {
      }\n`,
   )
   await source('test/modelstore/main.ts', 'console.log(1)\n')
-  await source('test/modelstore/stream.ts', 'console.log(2)\n')
-  await source('test/modelstore/main.test.ts', 'throw new Error()\n')
 })
 
 afterAll(async () => rm(root, { recursive: true, force: true }))
@@ -62,10 +60,10 @@ describe('the build context of an image', () => {
     expect(await run(node, [join(context, 'app/main.mjs'), model], { cwd: tmpdir() })).toBe('1 2 3\n')
   })
 
-  test('the model store takes every program but tests, and the files it is given', async () => {
+  test('the model store is its program and the files it is given', async () => {
     const files = { '/models/tiny.onnx': join(root, 'operator/main.ts') }
     const context = await stage('modelstore', { root, files })
-    expect(await filesIn(context)).toEqual(['app/main.mjs', 'app/stream.mjs', 'files/models/tiny.onnx'])
+    expect(await filesIn(context)).toEqual(['app/main.mjs', 'files/models/tiny.onnx'])
   })
 
   test('no other image takes files', async () => {

@@ -1,6 +1,6 @@
 // Writes the build context of each image: esbuild's one file a program, and what cannot be bundled beside it.
 // A context holds nothing else, so that nothing else can get into an image.
-import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as esbuild from 'esbuild'
 
@@ -22,7 +22,7 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
   const context = join(root, 'dist', 'images', name)
   await rm(context, { recursive: true, force: true })
   await mkdir(join(context, 'app'), { recursive: true })
-  await bundle(await programs(name, root), join(context, 'app'), root)
+  await bundle(join(root, programs[name]), join(context, 'app', 'main.mjs'), root)
   if (name === 'runtime') await copyNativeLibraries(root, join(context, 'app'))
   if (name === 'modelstore') await mkdir(join(context, 'files'))
   else if (Object.keys(files).length > 0) throw new Error(`The ${name} image takes no files besides its program`)
@@ -30,20 +30,18 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
   return context
 }
 
-/** Output name → source of every program in an image. */
-async function programs(name: ImageName, root: string): Promise<Record<string, string>> {
-  if (name !== 'modelstore') return { main: join(root, name, 'main.ts') }
-  const folder = join(root, 'test', 'modelstore')
-  const sources = (await readdir(folder)).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
-  return Object.fromEntries(sources.map((file) => [file.slice(0, -'.ts'.length), join(folder, file)]))
+/** The program of each image. */
+const programs: Record<ImageName, string> = {
+  operator: 'operator/main.ts',
+  runtime: 'runtime/main.ts',
+  modelstore: 'test/modelstore/main.ts',
 }
 
-async function bundle(entryPoints: Record<string, string>, outdir: string, root: string): Promise<void> {
+async function bundle(entryPoint: string, outfile: string, root: string): Promise<void> {
   await esbuild.build({
-    entryPoints,
-    outdir,
+    entryPoints: [entryPoint],
+    outfile,
     absWorkingDir: root,
-    outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
     target: 'node24',
@@ -57,7 +55,7 @@ async function bundle(entryPoints: Record<string, string>, outdir: string, root:
     banner: { js: banner },
     plugins: [nativeBinding],
   })
-  for (const file of await readdir(outdir)) await chmod(join(outdir, file), 0o644)
+  await chmod(outfile, 0o644)
 }
 
 /**

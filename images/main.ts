@@ -1,11 +1,12 @@
 // `npm run images`: builds the images and says what it does. The work is in build.ts.
 import { parseArgs } from 'node:util'
+import { sileroModels } from '../scripts/silero.ts'
 import { buildImages, type BuildOptions } from './build.ts'
 import { imageNames, type ImageName } from './bundle.ts'
 
 const usage = `npm run images -- [options] [${imageNames.join(' | ')} …]
 
-Builds the named images, all of them by default, with buildah or docker.
+Builds the named images, all of them by default, with buildah or docker. The model store gets the two Silero models.
   --push HOST        push to this registry (plain HTTP for loopback and private addresses)
   --pull-from HOST   the name by which the cluster knows that registry
   --insecure         plain HTTP whatever the address
@@ -34,9 +35,11 @@ if (values.help === true) {
   console.error(`There is no image called ${unknown}.\n\n${usage}`)
   process.exitCode = 64
 } else {
-  const names = positionals.filter(isImageName)
+  const asked = positionals.filter(isImageName)
+  const names = asked.length > 0 ? asked : imageNames
   const options: BuildOptions = {
     log: (line) => console.log(line),
+    ...(names.includes('modelstore') && { files: { modelstore: await modelFiles() } }),
     ...(values.push !== undefined && { push: values.push }),
     ...(values['pull-from'] !== undefined && { pullFrom: values['pull-from'] }),
     ...(values.insecure !== undefined && { insecure: values.insecure }),
@@ -44,7 +47,7 @@ if (values.help === true) {
     ...(values.base !== undefined && { base: values.base }),
     ...(values['fresh-base'] !== undefined && { freshBase: values['fresh-base'] }),
   }
-  const images = await buildImages(names.length > 0 ? names : imageNames, options)
+  const images = await buildImages(names, options)
   console.log('')
   for (const { ref, digest, sizeBytes, unpackedBytes } of Object.values(images)) {
     const sizes = [
@@ -53,6 +56,12 @@ if (values.help === true) {
     ]
     console.log(`${ref}\n  ${digest}\n  ${sizes.flat().join(', ')}`)
   }
+}
+
+/** What the examples' model store offers. */
+async function modelFiles(): Promise<Record<string, string>> {
+  const { v5, v6 } = await sileroModels()
+  return { '/models/silero_vad_v5.onnx': v5, '/models/silero_vad_v6.onnx': v6 }
 }
 
 function isImageName(name: string): name is ImageName {
