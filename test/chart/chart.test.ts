@@ -110,12 +110,16 @@ describe('values', () => {
     await expect(render([`${section}nonsense=1`])).rejects.toThrow("additional properties 'nonsense' not allowed")
   })
 
-  test.each(['replicas=two', 'logLevel=loud', 'watchNamespaces={Team_A}', 'crds.keep=perhaps', 'image.repository='])(
-    '%s is refused',
-    async (setting) => {
-      await expect(render([setting])).rejects.toThrow(/values don't meet the specifications/)
-    },
-  )
+  test.each([
+    'replicas=two',
+    'logLevel=loud',
+    'resyncInterval=often',
+    'watchNamespaces={Team_A}',
+    'crds.keep=perhaps',
+    'image.repository=',
+  ])('%s is refused', async (setting) => {
+    await expect(render([setting])).rejects.toThrow(/values don't meet the specifications/)
+  })
 
   test('every value of values.yaml is in the schema', async () => {
     // The schema refuses what it does not know, so rendering with all of them proves it.
