@@ -112,7 +112,7 @@ const storeOf = (caches: Caches, kind: string): Kept => {
     case 'Service':
       return { type: services, store: caches.services }
     case 'ModelRevision':
-      return { type: modelRevisions, store: caches.modelRevisions }
+      return { type: modelRevisions, store: caches.modelRevisions as unknown as Store<KubeObject> }
     default:
       throw new TypeError(`Slipway makes no ${kind}`)
   }

@@ -90,9 +90,11 @@ const watchUntilReady = async (shell: Shell, version: string): Promise<void> => 
   for (const deadline = Date.now() + 300_000; Date.now() < deadline; await sleep(300)) {
     const table = await shell.kubectl(['get', 'mdep', 'silero', '-n', namespace])
     const [header = '', row = ''] = table.trim().split('\n')
-    const stripped = row.replace(/\S+\s*$/, '')
-    if (stripped !== last) show(last === '' ? `${header}\n${row}` : row)
-    last = stripped
+    // Everything but the age: a row is shown when something else has changed.
+    const state = row.replace(/\S+\s*$/, '').replaceAll(/ +/g, ' ')
+    if (state !== last)
+      show(last === '' ? `${inColumns(header, header)}\n${inColumns(header, row)}` : inColumns(header, row))
+    last = state
     const object = await shell.json<{
       metadata: { generation: number }
       status?: {
@@ -109,6 +111,18 @@ const watchUntilReady = async (shell: Shell, version: string): Promise<void> => 
   }
   throw new Error(`silero was not Ready with ${version} after 5 minutes; see: kubectl describe mdep silero`)
 }
+
+/** kubectl makes its columns as wide as this one table needs; rows of several tables are lined up by the header instead. */
+const inColumns = (header: string, row: string): string =>
+  [...header.matchAll(/\S+\s*/g)]
+    .map((column) =>
+      row
+        .slice(column.index, column.index + column[0].length)
+        .trim()
+        .padEnd(14),
+    )
+    .join('')
+    .trimEnd()
 
 const withImage = (manifest: string, image: string): string =>
   manifest.replace('image: slipway-modelstore', `image: ${image}`)
