@@ -53,6 +53,9 @@ async function bundle(entryPoint: string, outfile: string, root: string): Promis
     logLevel: 'silent',
     // CommonJS packages call require; an ES module has none of its own.
     banner: { js: banner },
+    // The package's main file pulls in a typed client of every Kubernetes API, 16 MB of it, kept in memory as source.
+    // Only its reader of kubeconfigs is used; anything else fails the build here.
+    alias: { '@kubernetes/client-node': '@kubernetes/client-node/dist/config.js' },
     plugins: [nativeBinding],
   })
   await chmod(outfile, 0o644)
