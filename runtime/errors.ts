@@ -2,6 +2,7 @@
  * Every error that a user of the runtime can see: its code, HTTP status, what was found and how to fix it, in one table.
  * No other file may word an error that reaches a user.
  */
+import { types } from 'node:util'
 
 interface Row {
   /** What termination messages call it; several rows may share one code. */
@@ -497,8 +498,15 @@ export function reportOf(thrown: unknown): FaultReport {
 
 /** The message of any thrown thing, on one line. */
 export function wordsOf(thrown: unknown): string {
-  const text = thrown instanceof Error ? thrown.message : String(thrown)
+  // An error of another realm, such as a test's or a worker's, is no instance of this one's Error.
+  const text = types.isNativeError(thrown) ? thrown.message : String(thrown)
   return text.replaceAll(/\s+/g, ' ').trim()
+}
+
+/** The code of a system error such as `ENOENT`; undefined for everything else. */
+export function codeOf(thrown: unknown): string | undefined {
+  const code: unknown = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined
+  return typeof code === 'string' ? code : undefined
 }
 
 /** `2.2 MiB`, as messages print sizes; exact bytes below 10 KiB. */

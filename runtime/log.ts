@@ -6,7 +6,7 @@
  */
 import winston from 'winston'
 import type { Config } from './config.ts'
-import { Fault } from './errors.ts'
+import { codeOf, Fault, wordsOf } from './errors.ts'
 
 export type Log = winston.Logger
 
@@ -37,11 +37,12 @@ export function createLog({ logLevel, modelName, modelVersion, revision }: Confi
 
 /** The ECS fields of an error. */
 export function errorFields(error: unknown): Record<string, string> {
-  if (!(error instanceof Error)) return { 'error.message': String(error) }
+  if (!(error instanceof Error)) return { 'error.message': wordsOf(error) }
+  const code = codeOf(error)
   return {
     'error.type': error.name,
     'error.message': error.message,
-    ...('code' in error && typeof error.code === 'string' ? { 'error.code': error.code } : {}),
+    ...(code === undefined ? {} : { 'error.code': code }),
     // An expected failure says everything in its message; only a bug needs the place in the code.
     ...(error instanceof Fault || error.stack === undefined ? {} : { 'error.stack_trace': error.stack }),
   }

@@ -178,7 +178,9 @@ function loadFault(error: string, sizeBytes: number): Fault {
   }
   if (/external (data|initializer)/i.test(error)) return fault('ExternalData', { words })
   if (
-    /not a registered function|could not find an implementation|not_implemented|unsupported model ir|opset/i.test(error)
+    /not a registered function|no op registered|could not find an implementation|not_implemented|unsupported model ir|opset/i.test(
+      error,
+    )
   ) {
     return fault('OperatorUnsupported', { version: env.versions.node ?? '', words })
   }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, errors, request, type Dispatcher } from 'undici'
-import { Fault, fault, wordsOf } from '../errors.ts'
+import { codeOf, Fault, fault, wordsOf } from '../errors.ts'
 import type { PartialFile } from './partial.ts'
 import { printUrl } from './uri.ts'
 
@@ -41,7 +41,7 @@ export async function fetchHttp(url: URL, part: PartialFile, options: HttpOption
   let failures = 0
   try {
     for (let tries = 1; ; tries++) {
-      const before = part.size
+      const { size, restarts } = part
       try {
         // oxlint-disable-next-line no-await-in-loop -- tries follow one another
         await fetchOnce(url, part, agent, validator, signal, (found) => (validator = found))
@@ -50,7 +50,8 @@ export async function fetchHttp(url: URL, part: PartialFile, options: HttpOption
         if (signal?.aborted === true) throw error
         const reason = transientReason(error)
         if (reason === undefined) throw error
-        failures = part.size > before ? 1 : failures + 1
+        // Bytes fetched a second time are no progress.
+        failures = part.size > size && part.restarts === restarts ? 1 : failures + 1
         if (failures >= attempts || tries >= maxTries) {
           throw fault('Unreachable', { url: printUrl(url), reason, attempts: tries })
         }
@@ -168,15 +169,15 @@ function transientReason(error: unknown): string | undefined {
   if (error instanceof errors.HeadersTimeoutError) return 'the server took the connection and did not answer in time'
   if (error instanceof errors.BodyTimeoutError) return 'the server stopped sending in the middle of the file'
   if (error instanceof errors.SocketError) return 'the server cut the connection'
-  const code = codeOf(error)
+  const code = connectionCode(error)
   if (code === undefined) return undefined
-  return code.startsWith('UND_ERR') || code.startsWith('HPE_') ? wordsOf(error) : (systemReasons[code] ?? undefined)
+  return code.startsWith('UND_ERR') || code.startsWith('HPE_') ? wordsOf(error) : systemReasons[code]
 }
 
-/** A connection to several addresses fails with all their errors in one. */
-function codeOf(error: unknown): string | undefined {
-  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+/** The code of a failed connection; one that tried several addresses fails with all their errors in one. */
+function connectionCode(error: unknown): string | undefined {
+  const several: unknown = typeof error === 'object' && error !== null && 'errors' in error ? error.errors : undefined
+  return Array.isArray(several) && several.length > 0 ? connectionCode(several[0]) : codeOf(error)
 }
 
 const systemReasons: Readonly<Record<string, string>> = {

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { open, rename, rm, statfs, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Fault, fault, printBytes } from '../errors.ts'
+import { codeOf, type Fault, fault, printBytes } from '../errors.ts'
 import { checkDigest, type VerifiedFile } from './verify.ts'
 
 export interface PartialOptions {
@@ -22,6 +22,7 @@ export class PartialFile {
   #handle: FileHandle
   #hash: Hash = createHash('sha256')
   #size = 0
+  #restarts = 0
 
   private constructor(options: PartialOptions, path: string, handle: FileHandle) {
     this.#options = options
@@ -40,8 +41,14 @@ export class PartialFile {
     return this.#size
   }
 
+  /** How often everything written was thrown away. */
+  get restarts(): number {
+    return this.#restarts
+  }
+
   /** Forgets everything written. */
   async restart(): Promise<void> {
+    this.#restarts += 1
     await this.#handle.truncate(0)
     this.#hash = createHash('sha256')
     this.#size = 0
@@ -75,7 +82,7 @@ export class PartialFile {
         written += (await this.#handle.write(chunk, written, chunk.length - written, position)).bytesWritten
       }
     } catch (error) {
-      if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) {
+      if (['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '')) {
         throw this.#full(`more than ${printBytes(this.#size)}`, 0)
       }
       throw error

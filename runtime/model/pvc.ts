@@ -4,7 +4,7 @@
  */
 import { open, realpath } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import { fault } from '../errors.ts'
+import { codeOf, fault } from '../errors.ts'
 import type { PartialFile } from './partial.ts'
 
 /** @throws Fault `ModelNotFound`, `ModelForbidden` or `UnsupportedUri` */
@@ -20,7 +20,7 @@ export async function copyFromClaim(claim: string, path: string, root: string, p
       await part.append(chunk)
     }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const code = codeOf(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') throw fault('FileNotFound', { path, claim })
     if (code === 'EACCES' || code === 'EPERM') {
       throw fault('FileForbidden', { path, claim, uid: process.getuid?.() ?? 'unknown' })

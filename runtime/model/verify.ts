@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
-import { fault } from '../errors.ts'
+import { codeOf, fault } from '../errors.ts'
 
 export interface VerifiedFile {
   /** `sha256:` and 64 hex digits. */
@@ -27,7 +27,7 @@ export async function verifyFile(path: string, expected: string | undefined): Pr
       }
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw fault('ModelFileNotFound', { path })
+    if (codeOf(error) === 'ENOENT') throw fault('ModelFileNotFound', { path })
     throw error
   }
   const digest = `sha256:${hash.digest('hex')}`
