@@ -53,6 +53,15 @@ describe.each(Object.entries(installs))('the chart %s', (_, settings) => {
     }
   })
 
+  test('names no variable twice', async () => {
+    for (const { spec } of podSpecs(await render(settings))) {
+      for (const { env = [] } of spec.containers) {
+        const names = env.map(({ name }) => name)
+        expect(names).toEqual([...new Set(names)])
+      }
+    }
+  })
+
   test('puts every object of a namespace into one by name', async () => {
     const clusterWide = ['ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition']
     for (const { kind, metadata } of await render(settings)) {
@@ -121,7 +130,9 @@ describe('values', () => {
     await expect(render([setting])).rejects.toThrow(/values don't meet the specifications/)
   })
 
-  test('every value of values.yaml is in the schema', async () => {
+  test('every value of values.yaml is in the schema, once', async () => {
+    // js-yaml refuses a name that comes twice, where Helm takes the last.
+    expect(load(await readFile(join(chart, 'values.yaml'), 'utf8'))).toHaveProperty('image')
     // The schema refuses what it does not know, so rendering with all of them proves it.
     await expect(helm(['template', 'slipway', chart, '-f', join(chart, 'values.yaml')])).resolves.toContain(
       'Deployment',
