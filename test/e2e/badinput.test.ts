@@ -266,22 +266,25 @@ describe('a bad request', () => {
   const rest = () => (JSON.parse(request) as { inputs: { name: string }[] }).inputs.filter((i) => i.name !== 'input')
   const withInput = (changed: object): string => JSON.stringify({ inputs: [{ ...input, ...changed }, ...rest()] })
 
-  test.each([
+  test.each<[string, () => string, number, string]>([
     ['a wrong name', () => withInput({ name: 'inputs' }), 400, 'inputs'],
     ['a wrong datatype', () => withInput({ datatype: 'FP64' }), 400, 'FP64'],
     ['a wrong rank', () => withInput({ shape: [512] }), 400, '[512]'],
     ['a count that does not fit the shape', () => withInput({ data: [1, 2, 3] }), 400, '512'],
     ['a missing input', () => JSON.stringify({ inputs: rest() }), 400, 'input'],
     ['invalid JSON', () => '{"inputs": [', 400, 'JSON'],
-  ] as const)('%s is answered with %s and the field’s name', async (_, body, status, word) => {
+  ])('%s is answered with the field’s name', async (_, body, status, word) => {
     const answer = await predict(world.shell, world.namespace, 'vad', body())
     expect(answer.status).toBe(status)
     expect(answer.body.error).toContain(word)
   })
 
   test('an unknown model is a 404 that names the live one, and a body of 100 MB a 413', async () => {
-    const { unknown, huge } = await withForward(world.shell, world.namespace, 'vad', async (url) => {
-      const missing = await fetch(`${url}/v2/models/fraud/infer`, { method: 'POST', body: request })
+    const { unknown, huge } = await withForward<{
+      unknown: { status: number; text: string }
+      huge: number | undefined
+    }>(world.shell, world.namespace, 'vad', async (url) => {
+      const missing: Response = await fetch(`${url}/v2/models/fraud/infer`, { method: 'POST', body: request })
       return {
         unknown: { status: missing.status, text: await missing.text() },
         huge: await statusWhileSending(`${url}/v2/models/vad/infer`, 100 << 20),

@@ -72,7 +72,21 @@ describe('one model', () => {
   test('a spec edited back while the previous version is warm starts no pod', async () => {
     const before = await getModel(world.shell, world.namespace, 'vad')
     const pods = async () =>
-      (await world.shell.kubectl(['get', 'pods', '-n', world.namespace, '-l', 'slipway.dev/model-deployment=vad,slipway.dev/revision', '-o', 'name'])).trim().split('\n').toSorted()
+      (
+        await world.shell.kubectl([
+          'get',
+          'pods',
+          '-n',
+          world.namespace,
+          '-l',
+          'slipway.dev/model-deployment=vad,slipway.dev/revision',
+          '-o',
+          'name',
+        ])
+      )
+        .trim()
+        .split('\n')
+        .toSorted()
     const warm = await pods()
     await applyModel(world.shell, world.namespace, 'vad', silero('v6'))
     await waitFor('vad', 'Ready with v6', serves('v6'))
@@ -107,8 +121,21 @@ describe('one model', () => {
   test('the previous revision’s pods go when keepPreviousFor has passed, and its record stays', async () => {
     const spec = silero('v6', { replicas: 1, rollout: { keepPreviousFor: '3s' } })
     await applyModel(world.shell, world.namespace, 'vad', spec)
-    const model = await waitFor('vad', 'Ready with v6 alone', (m) => serves('v6')(m) && m.status?.previous === undefined)
-    const deployments = await world.shell.kubectl(['get', 'deployments', '-n', world.namespace, '-l', 'slipway.dev/model-deployment=vad', '-o', 'name'])
+    const model = await waitFor(
+      'vad',
+      'Ready with v6 alone',
+      (m) => serves('v6')(m) && m.status?.previous === undefined,
+    )
+    const deployments = await world.shell.kubectl([
+      'get',
+      'deployments',
+      '-n',
+      world.namespace,
+      '-l',
+      'slipway.dev/model-deployment=vad',
+      '-o',
+      'name',
+    ])
     expect(deployments.trim().split('\n')).toEqual([`deployment.apps/${model.status?.stable?.revision ?? ''}`])
     const revisions = await world.shell.kubectl(['get', 'mrev', '-n', world.namespace, '-o', 'name'])
     expect(revisions.trim().split('\n')).toHaveLength(2)
@@ -125,7 +152,16 @@ describe('one model', () => {
   test('deleting the object takes everything of it away', async () => {
     await world.shell.kubectl(['delete', 'mdep', 'vad', '-n', world.namespace])
     await world.until('nothing is left', async () => {
-      const left = await world.shell.kubectl(['get', 'deployments,jobs,services,mrev,pods', '-n', world.namespace, '-l', 'slipway.dev/model-deployment=vad', '-o', 'name'])
+      const left = await world.shell.kubectl([
+        'get',
+        'deployments,jobs,services,mrev,pods',
+        '-n',
+        world.namespace,
+        '-l',
+        'slipway.dev/model-deployment=vad',
+        '-o',
+        'name',
+      ])
       return left.trim() === ''
     })
   })
