@@ -68,7 +68,8 @@ export function apiserverFlags(plan: ControlPlanePlan): string[] {
     `--audit-policy-file=${join(dir, 'audit-policy.json')}`,
     `--audit-log-path=${auditLogPath(dir)}`,
     '--audit-log-mode=blocking',
-    '--audit-log-maxsize=2048',
+    '--audit-log-maxsize=1024',
+    '--audit-log-maxbackup=1',
   ]
 }
 

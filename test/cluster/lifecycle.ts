@@ -1,18 +1,18 @@
 // Clusters that stay up until told otherwise: up, down and what they look like in between. `up` on one that is up and
 // `down` on one that is not change nothing; `down` also clears what an interrupted or killed cluster left behind.
 import { existsSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ClusterAddresses, clusterAddresses, MAX_CLUSTERS, MAX_NODES } from './addresses.ts'
 import { ApiClient, waitUntil } from './api.ts'
 import { corednsPath, kubernetesPrograms, pausePath } from './binaries.ts'
 import { withLock } from './cache.ts'
 import { removeGroup } from './cgroups.ts'
-import { run } from './commands.ts'
 import { launch, serverOf, startControlPlane, whatEnded } from './controlplane.ts'
 import { DNS_USER, startDns } from './dns.ts'
 import { type ControlPlanePlan, kubeconfigPath } from './flags.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
+import { createMountPoints, removeMountPoints, unmountBelow } from './mounts.ts'
 import { createBridge, removeNetwork } from './network.ts'
 import { nodeCertificate, startNode } from './node.ts'
 import { CONTROL_PLANE_PACKAGES, findProgram, installPackages, NODE_PACKAGES } from './packages.ts'
@@ -104,6 +104,7 @@ async function startNodes(name: string, nodeCount: number, report: Report): Prom
   const dir = clusterDir(name)
   await installPackages([...CONTROL_PLANE_PACKAGES, ...NODE_PACKAGES], report)
   const state = await claimIndex(name, nodeCount)
+  await createMountPoints()
   const addresses = clusterAddresses(name, state.index, nodeCount)
   const plan = planOf(dir, addresses)
   const server = serverOf(plan)
@@ -227,22 +228,10 @@ async function clear(name: string, report: Report): Promise<void> {
     await removeNetwork(addresses)
     for (const node of addresses.nodes) await removeGroup(node.cgroup)
   }
+  // Nodes mount in a namespace of their own; should anything be mounted here all the same, deleting must not enter it.
   await unmountBelow(dir, report)
   await rm(dir, { recursive: true, force: true, maxRetries: 5 })
-}
-
-/** Nodes mount in a namespace of their own; should anything be mounted here all the same, deleting must not enter it. */
-async function unmountBelow(dir: string, report: Report): Promise<void> {
-  for (const target of (await mountsBelow(dir)).toReversed()) {
-    report(`  unmounting ${target}`)
-    await run('umount', [target])
-  }
-}
-
-/** Mount points of this process's namespace below a folder, parents first. */
-export async function mountsBelow(dir: string): Promise<string[]> {
-  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).trim().split('\n')
-  return lines.map((line) => line.split(' ')[4] ?? '').filter((target) => target.startsWith(`${dir}/`))
+  if (addresses) await removeMountPoints()
 }
 
 export const kubeconfigOf = (name: string): string => kubeconfigPath(clusterDir(name))

@@ -71,7 +71,6 @@ export async function startNode(surroundings: NodeSurroundings, node: NodeAddres
   const kubelet = await inside('kubelet', programs.kubelet, [
     `--config=${paths.kubelet}`,
     `--kubeconfig=${paths.kubeconfig}`,
-    `--root-dir=${paths.kubeletRoot}`,
     `--cert-dir=${join(paths.folder, 'kubelet-pki')}`,
     `--hostname-override=${node.name}`,
     `--node-ip=${node.address}`,
@@ -118,6 +117,7 @@ async function writeConfiguration(
   const { dir, server, addresses, sandboxImage, mirrors } = surroundings
   await mkdir(paths.cni, { recursive: true })
   await mkdir(paths.podLogs, { recursive: true })
+  await mkdir(paths.kubeletRoot, { recursive: true })
   const cniPlugins = existsSync('/usr/lib/cni/bridge') ? '/usr/lib/cni' : '/opt/cni/bin'
   const snapshotter = await snapshotterFor(paths.folder)
   await writeFile(paths.containerd, containerdConfiguration({ paths, sandboxImage, mirrors, cniPlugins, snapshotter }))
@@ -131,13 +131,13 @@ async function writeConfiguration(
 
 /** Makes the namespaces and leaves one process in them that waits and reaps. */
 async function startInit(dir: string, node: NodeAddresses, pause: string): Promise<Daemon> {
-  const { ready } = nodePaths(dir, node)
+  const { ready, kubeletRoot } = nodePaths(dir, node)
   await rm(ready, { force: true })
   const namespaces = ['--mount', '--propagation', 'private', '--net', '--pid', '--fork', '--mount-proc']
   const init = await startDaemon({
     name: node.name,
     command: 'unshare',
-    args: [...namespaces, '--kill-child=KILL', '--', 'sh', '-euc', NODE_INIT, 'sh', ready, pause],
+    args: [...namespaces, '--kill-child=KILL', '--', 'sh', '-euc', NODE_INIT, 'sh', ready, pause, kubeletRoot],
     dir,
     diesWithParent: false,
   })

@@ -9,6 +9,7 @@ export interface NodePaths {
   readonly containerdRoot: string
   readonly cni: string
   readonly kubelet: string
+  /** On the host; the node sees it as /var/lib/kubelet. */
   readonly kubeletRoot: string
   readonly kubeconfig: string
   readonly podLogs: string
@@ -19,7 +20,8 @@ export interface NodePaths {
 }
 
 /**
- * What a node's process 1 does before it waits ($1: the file that says it is done, $2: the pause program). Its own
+ * What a node's process 1 does before it waits ($1: the file that says it is done, $2: the pause program,
+ * $3: what becomes /var/lib/kubelet). Its own
  * /run and /var/log keep sockets, locks, network namespaces and log links of the node off the host. kubelet sets
  * five kernel settings that are the whole machine's: it finds them set, in files laid over the real ones.
  */
@@ -27,8 +29,9 @@ export const NODE_INIT = `
 mount --make-rshared /
 mount -t tmpfs -o mode=0755 tmpfs /run
 mount -t tmpfs -o mode=0755 tmpfs /var/log
-mkdir -p /var/lib/cni /run/lock /run/settings
 mount -t tmpfs -o mode=0755 tmpfs /var/lib/cni
+mount --bind "$3" /var/lib/kubelet
+mkdir -p /run/lock /run/settings
 for setting in vm.overcommit_memory=1 kernel.panic=10 kernel.panic_on_oops=1 \\
     kernel.keys.root_maxkeys=1000000 kernel.keys.root_maxbytes=25000000; do
   name=\${setting%=*}

@@ -33,9 +33,6 @@ export const NODE_PACKAGES: readonly Package[] = [
   command('socat'),
   command('ethtool'),
   command('iproute2', 'ip'),
-  command('mount'),
-  command('gcc'),
-  { name: 'libc6-dev', provides: ['/usr/lib/x86_64-linux-gnu/libc.a', '/usr/lib/aarch64-linux-gnu/libc.a'] },
 ]
 
 /** Programs of administrators live in sbin, which is not on everybody's PATH. */
@@ -43,10 +40,10 @@ export function searchPath(environment: NodeJS.ProcessEnv = process.env): string
   return [...(environment['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
 }
 
-/** The full path of a program, or undefined. */
+/** The full path of a program, or undefined. A path is checked, a name is searched for. */
 export function findProgram(name: string, path: readonly string[] = searchPath()): string | undefined {
   const candidates = name.startsWith('/') ? [name] : path.filter(Boolean).map((folder) => join(folder, name))
-  return candidates.find(isReadable)
+  return candidates.find((candidate) => isAllowed(candidate, constants.X_OK))
 }
 
 /** The packages of which nothing is found; `find` says whether a program or file is there. */
@@ -85,7 +82,7 @@ export async function installPackages(packages: readonly Package[], report: Repo
  * the folder at once.
  */
 export async function unpackPackages(names: readonly string[], folder: string, report: Report): Promise<string> {
-  if (isReadable(folder)) return folder
+  if (exists(folder)) return folder
   if (!findProgram('apt-get')) {
     throw new Error(`${names.join(', ')} cannot be fetched: this machine has no apt-get. Install it and try again.`)
   }
@@ -107,14 +104,16 @@ export async function unpackPackages(names: readonly string[], folder: string, r
 /** Debian starts a service on installation unless this program says no (101). Returns how to take it away again. */
 function forbidServices(): () => void {
   const policy = '/usr/sbin/policy-rc.d'
-  if (isReadable(policy)) return () => {}
+  if (exists(policy)) return () => {}
   writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   return () => rmSync(policy)
 }
 
-function isReadable(path: string): boolean {
+const exists = (path: string): boolean => isAllowed(path, constants.F_OK)
+
+function isAllowed(path: string, mode: number): boolean {
   try {
-    accessSync(path, constants.R_OK)
+    accessSync(path, mode)
     return true
   } catch {
     return false

@@ -67,12 +67,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** The record of a process that runs now, or undefined when there is none (a zombie counts as none). */
+/** The record of a process that runs now, or undefined when there is none; one that only waits to be reaped is none. */
 export function recordOf(name: string, pid: number): ProcessRecord | undefined {
   const stat = readStat(pid)
-  return stat && stat.state !== 'Z' && stat.state !== 'X'
-    ? { name, pid, startTicks: stat.startTicks, bootId: bootId() }
-    : undefined
+  return stat?.isRunning ? { name, pid, startTicks: stat.startTicks, bootId: bootId() } : undefined
 }
 
 /** Reads a record back; undefined for text that is not one. */
@@ -144,17 +142,20 @@ export function logTail(path: string, lines = 12): string {
   return text.trimEnd().split('\n').slice(-lines).join('\n')
 }
 
-/** Parses /proc/PID/stat. The program's name may hold spaces and parentheses, so fields count from the last one. */
-export function parseStat(text: string): { state: string; startTicks: number } | undefined {
+/**
+ * Parses /proc/PID/stat. The program's name may hold spaces and parentheses, so fields count from the last one. A
+ * zombie with more than one thread is still being torn down and holds its ports until that is done.
+ */
+export function parseStat(text: string): { isRunning: boolean; startTicks: number } | undefined {
   const end = text.lastIndexOf(')')
   if (end < 0) return undefined
   const fields = text
     .slice(end + 1)
     .trim()
     .split(' ')
-  const state = fields[0]
-  const startTicks = Number(fields[19])
-  return state && Number.isInteger(startTicks) ? { state, startTicks } : undefined
+  const [state, threads, startTicks] = [fields[0] ?? '', Number(fields[17]), Number(fields[19])]
+  if (!Number.isInteger(startTicks) || !Number.isInteger(threads)) return undefined
+  return { isRunning: !['Z', 'X'].includes(state) || threads > 1, startTicks }
 }
 
 function readStat(pid: number): ReturnType<typeof parseStat> {
