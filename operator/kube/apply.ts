@@ -2,6 +2,7 @@
 // an object that our owner does not control.
 import type { Logger } from '../telemetry/log.ts'
 import type { KubeClient } from './client.ts'
+import { isInvalid } from './errors.ts'
 import { firstDifference, intentOf, withIntent } from './drift.ts'
 import { controllerOf, keyOf } from './key.ts'
 import { resourceName, type ResourceType } from './resources.ts'
@@ -89,7 +90,11 @@ export class Applier {
     // With the uid the server refuses, should another object have taken the name since.
     const { uid } = live.metadata
     const metadata = { ...wanted.metadata, ...(uid !== undefined && { uid }) }
-    const object = await this.#client.apply(type, { ...wanted, metadata }, { signal })
+    const object = await this.#client.apply(type, { ...wanted, metadata }, { signal }).catch(async (error: unknown) => {
+      const now = isOtherObject(error) ? await read() : undefined
+      if (now !== undefined && controllerOf(now)?.uid !== owner.uid) throw new NameConflictError(now, owner)
+      throw error
+    })
     this.#log.info(`applied ${type.kind} ${keyOf(desired)}: ${difference}`, { resource: resourceName(type), why })
     this.#learnNormalForm(object, wanted)
     this.#onWritten?.(type, object)
@@ -134,3 +139,7 @@ export class Applier {
     if (this.#normalForms.size > 1000) this.#normalForms.delete(this.#normalForms.keys().next().value ?? '')
   }
 }
+
+/** The uid that we gave is not that of the object which has the name now. */
+const isOtherObject = (error: unknown): boolean =>
+  isInvalid(error) && error.causes.some(({ field }) => field === 'metadata.uid')

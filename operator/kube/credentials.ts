@@ -103,7 +103,7 @@ const kubeconfigCredentials = async (files: readonly string[] | undefined): Prom
     throw new Error(`${where}: cluster ${cluster.name} has a proxy-url, which is not supported; remove it`)
   }
   const read = async (): Promise<Credential> => {
-    const options: Parameters<typeof config.applyToHTTPSOptions>[0] = {}
+    const options: Parameters<typeof config.applyToHTTPSOptions>[0] = { headers: {} }
     await config.applyToHTTPSOptions(options)
     const basic = typeof options.auth === 'string' ? `Basic ${Buffer.from(options.auth).toString('base64')}` : undefined
     const headers: Record<string, string> = basic === undefined ? {} : { authorization: basic }
