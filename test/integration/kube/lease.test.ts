@@ -1,0 +1,151 @@
+// Leader election on a real API server: one leader at a time, a quick handover, and no write by a leader that was not
+// there when its lease ran out.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { FencedError } from '../../../operator/kube/errors.ts'
+import { LeaderLease, microTime } from '../../../operator/kube/lease.ts'
+import { configmaps, leases } from '../../../operator/kube/resources.ts'
+import { silent } from '../../../operator/telemetry/log.ts'
+import { configMap, connect, createNamespace, leaseTimes, until, type Connected } from './server.ts'
+
+let server: Connected
+let namespace: string
+const endings: (() => unknown)[] = []
+
+beforeAll(async () => {
+  server = await connect()
+})
+
+beforeEach(async () => {
+  namespace = await createNamespace(server.client)
+})
+
+afterEach(async () => {
+  for (const end of endings.splice(0).toReversed()) await end()
+})
+
+afterAll(() => server.close())
+
+interface Candidate extends Connected {
+  readonly lease: LeaderLease
+}
+
+const candidate = async (identity: string): Promise<Candidate> => {
+  const own = await connect()
+  const lease = new LeaderLease({ client: own.client, namespace, name: 'leader', identity, log: silent, ...leaseTimes })
+  endings.push(async () => {
+    await lease.release()
+    await own.close()
+  })
+  return { ...own, lease }
+}
+
+const never = new AbortController().signal
+const holder = async (): Promise<string | undefined> =>
+  (await server.client.get(leases, namespace, 'leader')).spec?.holderIdentity
+
+const write = ({ client }: Connected) => client.apply(configmaps, configMap(namespace, 'written'))
+
+test('the second candidate waits, may not write, and takes over at once when the first one releases', async () => {
+  const [a, b] = [await candidate('a'), await candidate('b')]
+  await a.lease.acquire(never)
+  expect(await holder()).toBe('a')
+  await write(a)
+
+  const taking = b.lease.acquire(never)
+  const first = await Promise.race([
+    taking,
+    until('a has renewed twice', async () => {
+      const spec = (await server.client.get(leases, namespace, 'leader')).spec
+      return (
+        spec !== undefined && Date.parse(spec.renewTime ?? '') - Date.parse(spec.acquireTime ?? '') > 400 && 'renewed'
+      )
+    }),
+  ])
+  expect(first).toBe('renewed')
+  await expect(write(b)).rejects.toThrow(FencedError)
+  await expect(write(b)).rejects.toThrow('another process holds the lease')
+
+  await a.lease.release()
+  await expect(write(a)).rejects.toThrow(FencedError)
+  await taking
+  expect(await holder()).toBe('b')
+  await write(b)
+  expect((await server.client.get(leases, namespace, 'leader')).spec?.leaseTransitions).toBe(1)
+}, 60_000)
+
+test('a restarted container of the same pod takes its own lease over without waiting', async () => {
+  const a = await candidate('pod-1')
+  await a.lease.acquire(never)
+  const before = await server.client.get(leases, namespace, 'leader')
+  const again = await candidate('pod-1')
+  const tries = await again.sent('GET')
+  await again.lease.acquire(never)
+  // The first look already took it.
+  expect((await again.sent('GET')) - tries).toBe(1)
+  const after = await server.client.get(leases, namespace, 'leader')
+  expect(after.spec?.acquireTime).toBe(before.spec?.acquireTime)
+}, 60_000)
+
+test('a leader that died without a word is succeeded when its lease is over, and not before', async () => {
+  const now = microTime(new Date())
+  const spec = {
+    holderIdentity: 'dead',
+    leaseDurationSeconds: 2,
+    acquireTime: now,
+    renewTime: now,
+    leaseTransitions: 6,
+  }
+  const metadata = { name: 'leader', namespace }
+  await server.client.create(leases, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec })
+  const b = await candidate('b')
+  const startedAt = performance.now()
+  await b.lease.acquire(never)
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(2000)
+  expect(await server.client.get(leases, namespace, 'leader')).toMatchObject({
+    spec: { holderIdentity: 'b', leaseTransitions: 7 },
+  })
+}, 60_000)
+
+test('a leader whose lease someone else took knows it at its next renewal and writes no more', async () => {
+  const a = await candidate('a')
+  await a.lease.acquire(never)
+  await server.client.mergePatch(leases, namespace, 'leader', { spec: { holderIdentity: 'thief' } })
+  await until('a knows', () => a.lease.lost.aborted)
+  await expect(write(a)).rejects.toThrow('the lease was lost')
+  expect(await holder()).toBe('thief')
+}, 60_000)
+
+test('a leader that was frozen past its lease sends no write when it wakes, and exits non-zero', async () => {
+  const frozen = await startCandidate('frozen')
+  await until('it writes', () => frozen.lines.includes('wrote'))
+  frozen.process.kill('SIGSTOP')
+
+  const b = await candidate('b')
+  await b.lease.acquire(never)
+  const taken = await write(b)
+  const saidBefore = frozen.lines.length
+  frozen.process.kill('SIGCONT')
+
+  const [code] = (await once(frozen.process, 'exit')) as [number | null]
+  expect(code).toBe(1)
+  const said = frozen.lines.slice(saidBefore)
+  expect(said).toContain('lost')
+  // The answer of a write from before the freeze may come after it; everything sent since was refused.
+  expect(said.filter((line) => line === 'wrote').length).toBeLessThanOrEqual(1)
+  expect(said.some((line) => line.startsWith('FencedError'))).toBe(true)
+  const after = await server.client.get(configmaps, namespace, 'written')
+  expect(after.metadata.resourceVersion).toBe(taken.metadata.resourceVersion)
+}, 60_000)
+
+const startCandidate = async (identity: string): Promise<{ process: ChildProcess; lines: string[] }> => {
+  const program = new URL('candidate.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, [program, namespace, identity], { stdio: ['ignore', 'pipe', 'inherit'] })
+  endings.push(() => child.kill('SIGKILL'))
+  const lines: string[] = []
+  createInterface(child.stdout).on('line', (line) => lines.push(line))
+  await until('it leads', () => lines.includes('leading'))
+  return { process: child, lines }
+}
