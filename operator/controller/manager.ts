@@ -58,6 +58,10 @@ export class Manager {
   async run(stop: AbortSignal): Promise<void> {
     const { log, registry, http, followers, lease } = this.#options
     const servers = http === undefined ? undefined : await startHttp(http, registry, () => this.notReady())
+    if (servers !== undefined) {
+      const { metricsPort, healthPort } = servers
+      log.info(`metrics are on port ${metricsPort}, health on port ${healthPort}`, { metricsPort, healthPort })
+    }
     const following = new AbortController()
     const reflecting = Promise.all(followers.map((follower) => follower.run(following.signal)))
     try {
@@ -83,16 +87,14 @@ export class Manager {
   async #work(stop: AbortSignal): Promise<void> {
     const { log, controllers, lease, graceMs = 25_000 } = this.#options
     const kill = new AbortController()
+    // Another may lead already: nothing is finished, and the fence lets no write through.
+    lease?.lost.addEventListener('abort', () => kill.abort(lease.lost.reason), { once: true })
     const finish = AbortSignal.any(lease === undefined ? [stop] : [stop, lease.lost])
     const working = Promise.all(controllers.map((controller) => controller.run(finish, kill.signal)))
     const resyncing = this.#resync(finish)
     await whenAborted(finish)
     this.#stopping = true
-    if (lease?.lost.aborted === true) {
-      // Another may lead already: nothing is finished, and the fence lets no write through.
-      kill.abort(lease.lost.reason)
-      throw lease.lost.reason
-    }
+    lease?.lost.throwIfAborted()
     log.info('stopping: finishing what is in work')
     const late = setTimeout(() => {
       log.warn(`not finished after ${graceMs} ms, stopping what is still in work`)
@@ -100,6 +102,7 @@ export class Manager {
     }, graceMs)
     await Promise.all([working, resyncing])
     clearTimeout(late)
+    lease?.lost.throwIfAborted()
   }
 
   async #resync(signal: AbortSignal): Promise<void> {
