@@ -120,7 +120,7 @@ async function buildOne(go: Go, recipe: Recipe, label: string, report: Report): 
     const output = await pathOf(recipe)
     await mkdir(dirname(output), { recursive: true })
     const args = ['build', '-v', '-trimpath', '-ldflags', recipe.linkerFlags, '-o', `${output}.new`, recipe.target]
-    await run(go.program, args, { ...options, onLine: () => (compiled += 1) })
+    await run(go.program, args, { ...options, onLine: (line) => (compiled += line.startsWith('go: ') ? 0 : 1) })
     await rename(`${output}.new`, output)
   } finally {
     clearInterval(progress)

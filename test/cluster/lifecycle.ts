@@ -13,10 +13,10 @@ import { DNS_USER, startDns } from './dns.ts'
 import { type ControlPlanePlan, kubeconfigPath } from './flags.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import { createMountPoints, removeMountPoints, unmountBelow } from './mounts.ts'
-import { createBridge, removeNetwork } from './network.ts'
+import { createBridge, findBridges, removeNetwork } from './network.ts'
 import { nodeCertificate, startNode } from './node.ts'
 import { CONTROL_PLANE_PACKAGES, findProgram, installPackages, NODE_PACKAGES } from './packages.ts'
-import { type Daemon, isAlive, readRecords, stopAll } from './processes.ts'
+import { type Daemon, findMarked, isAlive, readRecords, stopAll } from './processes.ts'
 import { pushProgram, startRegistry, writeMirrors } from './registry.ts'
 import { formatMs, type Report, step } from './report.ts'
 import { clusterDir, clusterLock, clusterNames, type ClusterState, indexLock, readState, writeState } from './state.ts'
@@ -65,7 +65,7 @@ export async function up(options: UpOptions): Promise<boolean> {
 
 /** Takes a cluster down and removes all it left. Returns false when there was nothing. */
 export async function down(name: string, report: Report): Promise<boolean> {
-  if (!existsSync(clusterDir(name))) return false
+  if (!(await isThere(name))) return false
   await withLock(clusterLock(name), () => step(report, `the cluster "${name}" goes down`, () => clear(name, report)))
   return true
 }
@@ -108,7 +108,7 @@ async function startNodes(name: string, nodeCount: number, report: Report): Prom
   const addresses = clusterAddresses(name, state.index, nodeCount)
   const plan = planOf(dir, addresses)
   const server = serverOf(plan)
-  await step(report, `network ${addresses.bridge} (${addresses.hostCidr})`, () => createBridge(addresses))
+  await step(report, `network ${addresses.bridge} (${addresses.hostCidr})`, () => createBridge(addresses, dir))
   const daemons = await launch(plan, {
     controllers: true,
     scheduler: true,
@@ -154,8 +154,10 @@ async function startNodes(name: string, nodeCount: number, report: Report): Prom
 async function claimIndex(name: string, nodes: number): Promise<ClusterState> {
   return withLock(indexLock(), async () => {
     const states = await Promise.all((await clusterNames()).map(readState))
-    const taken = states.filter((state) => state?.kind === 'nodes').map((state) => state?.index)
-    const free = Array.from({ length: MAX_CLUSTERS }, (_, index) => index).filter((index) => !taken.includes(index))
+    const bridges = (await findBridges()).map((bridge) => bridge.name)
+    const taken = states.filter((state) => state?.kind === 'nodes').map((state) => `slipway${state?.index}`)
+    const indexes = Array.from({ length: MAX_CLUSTERS }, (_, index) => index)
+    const free = indexes.filter((index) => ![...bridges, ...taken].includes(`slipway${index}`))
     const index = name === DEFAULT_CLUSTER ? 0 : free.find((candidate) => candidate > 0)
     if (index === undefined) throw new Error(`${MAX_CLUSTERS} clusters are up; take one down first`)
     const server = serverOf(planOf(clusterDir(name), clusterAddresses(name, index, nodes)))
@@ -220,9 +222,7 @@ async function nodesReady(api: ApiClient, addresses: ClusterAddresses, daemons: 
 /** Ends and removes everything of a cluster, whatever state it is in. */
 async function clear(name: string, report: Report): Promise<void> {
   const dir = clusterDir(name)
-  if (!existsSync(dir)) return
-  const state = await readState(name)
-  const addresses = state?.kind === 'nodes' ? clusterAddresses(name, state.index, state.nodes) : undefined
+  const addresses = await findAddresses(name)
   await stopAll(dir, 500)
   if (addresses) {
     await removeNetwork(addresses)
@@ -232,6 +232,21 @@ async function clear(name: string, report: Report): Promise<void> {
   await unmountBelow(dir, report)
   await rm(dir, { recursive: true, force: true, maxRetries: 5 })
   if (addresses) await removeMountPoints()
+}
+
+/** True when a cluster of this name has a folder, or runs although its folder was deleted. */
+async function isThere(name: string): Promise<boolean> {
+  const dir = clusterDir(name)
+  return existsSync(dir) || findMarked(dir).length > 0 || (await findAddresses(name)) !== undefined
+}
+
+/** The addresses of a node cluster by its state, or where that was deleted, by the bridge that names its folder. */
+async function findAddresses(name: string): Promise<ClusterAddresses | undefined> {
+  const state = await readState(name)
+  if (state) return state.kind === 'nodes' ? clusterAddresses(name, state.index, state.nodes) : undefined
+  if (!findProgram('ip')) return undefined
+  const bridge = (await findBridges()).find(({ owner }) => owner === clusterDir(name))
+  return bridge && clusterAddresses(name, Number(bridge.name.replace('slipway', '')), MAX_NODES)
 }
 
 export const kubeconfigOf = (name: string): string => kubeconfigPath(clusterDir(name))

@@ -3,13 +3,35 @@
 import type { ClusterAddresses, NodeAddresses } from './addresses.ts'
 import { run, tryRun } from './commands.ts'
 
-/** The bridge with the host's address on it. Refuses when the address is in use by something else. */
-export async function createBridge(addresses: ClusterAddresses): Promise<void> {
+/** A bridge of the host, and the folder of the cluster that made it, if one did. */
+interface Bridge {
+  readonly name: string
+  readonly owner?: string
+}
+
+/**
+ * The bridge with the host's address on it, marked with its cluster's folder.
+ * @throws when the address is in use by something else
+ */
+export async function createBridge(addresses: ClusterAddresses, dir: string): Promise<void> {
   const { bridge, host, hostCidr } = addresses
-  const taken: { ifname?: string; addr_info?: { local?: string }[] }[] = JSON.parse(await run('ip', ['-j', 'address']))
-  const owner = taken.find(({ addr_info: infos }) => infos?.some(({ local }) => local === host))
-  if (owner) throw new Error(`the address ${host} is in use by ${owner.ifname ?? 'another interface'} of this machine`)
-  await ip([`link add ${bridge} type bridge`, `address add ${hostCidr} dev ${bridge}`, `link set ${bridge} up`])
+  const taken = (await list(['address'])).find(({ addr_info: infos }) => infos?.some(({ local }) => local === host))
+  if (taken) {
+    const owner = taken.ifalias ? `the cluster in ${taken.ifalias}` : 'something else'
+    throw new Error(`the address ${host} is in use by ${owner} (interface ${taken.ifname})`)
+  }
+  await ip([
+    `link add ${bridge} type bridge`,
+    `link set ${bridge} alias ${dir}`,
+    `address add ${hostCidr} dev ${bridge}`,
+    `link set ${bridge} up`,
+  ])
+}
+
+/** All bridges of the host. */
+export async function findBridges(): Promise<Bridge[]> {
+  const links = await list(['link', 'show', 'type', 'bridge'])
+  return links.map(({ ifname: name, ifalias: owner }) => ({ name, ...(owner ? { owner } : {}) }))
 }
 
 /**
@@ -46,6 +68,17 @@ export async function removeNetwork({ bridge, nodes }: ClusterAddresses): Promis
 
 /** Whether the host has a link of this name. */
 export const linkExists = (name: string): Promise<boolean> => tryRun('ip', ['link', 'show', 'dev', name])
+
+interface Link {
+  readonly ifname: string
+  readonly ifalias?: string
+  readonly addr_info?: readonly { readonly local?: string }[]
+}
+
+async function list(args: readonly string[]): Promise<Link[]> {
+  const links: Link[] = JSON.parse((await run('ip', ['-j', '-details', ...args])) || '[]')
+  return links
+}
 
 async function ip(commands: readonly string[]): Promise<void> {
   await run('ip', ['-batch', '-'], { input: `${commands.join('\n')}\n` })

@@ -18,6 +18,7 @@ export const CONTROL_PLANE_PACKAGES: readonly Package[] = [
   command('etcd-server', 'etcd'),
   command('openssl'),
   command('util-linux', 'setpriv'),
+  { name: 'ca-certificates', provides: ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'] },
 ]
 
 export const NODE_PACKAGES: readonly Package[] = [
@@ -32,12 +33,18 @@ export const NODE_PACKAGES: readonly Package[] = [
   command('ipset'),
   command('socat'),
   command('ethtool'),
+  command('kmod', 'modprobe'),
   command('iproute2', 'ip'),
 ]
 
 /** Programs of administrators live in sbin, which is not on everybody's PATH. */
 export function searchPath(environment: NodeJS.ProcessEnv = process.env): string[] {
   return [...(environment['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
+}
+
+/** Whether this machine has a program (a name) or a file (a path). */
+function isProvided(provided: string): boolean {
+  return provided.startsWith('/') ? exists(provided) : findProgram(provided) !== undefined
 }
 
 /** The full path of a program, or undefined. A path is checked, a name is searched for. */
@@ -49,7 +56,7 @@ export function findProgram(name: string, path: readonly string[] = searchPath()
 /** The packages of which nothing is found; `find` says whether a program or file is there. */
 export function missingPackages(
   packages: readonly Package[],
-  find: (provided: string) => boolean = (provided) => findProgram(provided) !== undefined,
+  find: (provided: string) => boolean = isProvided,
 ): string[] {
   return packages.filter(({ provides }) => !provides.some(find)).map(({ name }) => name)
 }

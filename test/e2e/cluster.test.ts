@@ -1,6 +1,7 @@
 // The cluster tool itself, on a second cluster beside the one that the other tests use.
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -84,6 +85,14 @@ describe('a cluster with two nodes', () => {
     expect(await hostState()).toEqual(hostBefore)
     expect(await cluster('down')).toContain(`There is no cluster "${NAME}".`)
   }, 120_000)
+
+  test('`down` finds a running cluster whose records were lost', async () => {
+    await cluster('up', '--nodes', String(NODES))
+    const { index = -1 } = (await readState(NAME)) ?? {}
+    for (const record of ['cluster.json', 'pids']) await rm(join(clusterDir(NAME), record), { recursive: true })
+    expect(await cluster('down')).toContain(`The cluster "${NAME}" is gone.`)
+    expect(await leftovers(clusterAddresses(NAME, index, NODES))).toEqual(NOTHING)
+  }, 240_000)
 
   test('`up` after a kill -9 of everything clears what is left and starts again; `down` of a whole one leaves nothing', async () => {
     await cluster('up')
