@@ -128,6 +128,19 @@ describe('the life of a change', () => {
     expect(world.rollout.previous).toBeUndefined()
   })
 
+  test('a shorter keepPreviousFor counts for the previous version that is kept already', () => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.settle()
+    world.spec = specWith({ keepPreviousFor: '1m' })
+    world.step()
+    expect(world.rollout.previous?.expiresAt).toBe(new Date(start + minute).toISOString())
+    world.now += minute
+    world.step()
+    expect(world.rollout.previous).toBeUndefined()
+  })
+
   test('a spec edited back while the previous version is warm goes back without a new fetch', () => {
     const world = new World()
     world.settle()

@@ -55,7 +55,8 @@ type Decision =
  *
  * @param now milliseconds since the epoch
  */
-export const next = (spec: ModelDeploymentSpec, rollout: Rollout, seen: Observed, now: number): Next => {
+export const next = (spec: ModelDeploymentSpec, persisted: Rollout, seen: Observed, now: number): Next => {
+  const rollout = withExpiry(persisted, spec)
   const situation: Situation = { spec, rollout, seen, now }
   const moved = supersede(situation) ?? release(situation) ?? begin(situation)
   if (moved !== undefined) return written(situation, moved)
@@ -98,6 +99,14 @@ const supersede = ({ rollout, seen }: Situation): Decision | undefined => {
       }.`,
     },
   }
+}
+
+/** How long the previous revision is kept follows the spec, also when it is edited while it is kept. */
+const withExpiry = (rollout: Rollout, spec: ModelDeploymentSpec): Rollout => {
+  const { stable, previous } = rollout
+  if (stable === undefined || previous === undefined) return rollout
+  const expiresAt = at(Date.parse(stable.promotedAt) + parseDuration(spec.rollout.keepPreviousFor))
+  return { ...rollout, previous: { ...previous, expiresAt } }
 }
 
 /** The previous revision has been kept warm for long enough. */
