@@ -1,5 +1,6 @@
 // How children are named and labelled. Names are deterministic, so that a crash between two lines repeats, never doubles.
 import type { ModelDeployment } from '../api/modeldeployment.ts'
+import type { KubeObject } from '../kube/types.ts'
 
 export const labelKeys = {
   managedBy: 'app.kubernetes.io/managed-by',
@@ -37,3 +38,11 @@ export const ownerReference = (owner: ModelDeployment) => ({
   uid: owner.metadata.uid ?? '',
   controller: true,
 })
+
+/** Creation times have whole seconds; among those of one second, the object that was written last is the newest. */
+export const newestFirst = <T extends KubeObject>(objects: readonly T[]): T[] =>
+  objects.toSorted(
+    (a, b) =>
+      (b.metadata.creationTimestamp ?? '').localeCompare(a.metadata.creationTimestamp ?? '') ||
+      Number(b.metadata.resourceVersion ?? 0) - Number(a.metadata.resourceVersion ?? 0),
+  )

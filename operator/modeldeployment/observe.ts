@@ -21,7 +21,7 @@ import { byNamespacedLabel, type Store } from '../kube/store.ts'
 import type { Observed, PodCount, RevisionFacts, Target, Trouble } from '../rollout/observed.ts'
 import { revisionDeployment } from './desired/children.ts'
 import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
-import { labelKeys, resolveJobName } from './names.ts'
+import { labelKeys, newestFirst, resolveJobName } from './names.ts'
 import { notImplemented } from './notimplemented.ts'
 import type { Seen } from './plan.ts'
 import { isFinished, resolutionOf } from './resolution.ts'
@@ -99,7 +99,11 @@ export const observe = async (
     revisions,
     ...(resolved && { resolved }),
     deployments: workloads.map((w) => w.metadata.name),
-    jobs: ownJobs.map((job) => ({ name: job.metadata.name, finished: isFinished(job) })),
+    jobs: ownJobs.map((job) => ({
+      name: job.metadata.name,
+      revision: job.metadata.labels?.[labelKeys.revision] ?? '',
+      finished: isFinished(job),
+    })),
     runtimeImage,
   }
 }
@@ -283,8 +287,5 @@ const owned = <T extends KubeObject>(store: Store<T>, key: string, owner: ModelD
 
 const isOwned = (child: KubeObject, owner: ModelDeployment): boolean =>
   child.metadata.ownerReferences?.some((o) => o.controller === true && o.uid === owner.metadata.uid) ?? false
-
-const newestFirst = (revisions: readonly ModelRevision[]): ModelRevision[] =>
-  revisions.toSorted((a, b) => (b.metadata.creationTimestamp ?? '').localeCompare(a.metadata.creationTimestamp ?? ''))
 
 const jobView = (job: Job) => job as Parameters<typeof resolutionOf>[1]

@@ -117,6 +117,25 @@ describe('a plan', () => {
     expect(applied(actions)).toContain('Service fraud')
   })
 
+  test('keeps the newest unused revisions, also when all were made within one second', () => {
+    const seen = settled({ ...v1, revisionHistoryLimit: 1 })
+    const old = ['9', '11', '10'].map((resourceVersion) => {
+      const revision = revisionOf(deploymentOf(specOf(`https://models.example/old-${resourceVersion}.onnx`)), 'old')
+      return { ...revision, metadata: { ...revision.metadata, resourceVersion } }
+    })
+    const { actions } = plan({ ...seen, revisions: [...old, ...seen.revisions] }, now)
+    const [nine, , ten] = old.map((r) => `ModelRevision ${r.metadata.name}`)
+    expect(deleted(actions).toSorted()).toEqual([nine, ten].toSorted())
+  })
+
+  test('lets the Job of a resolved revision end by itself, and ends one that nobody waits for', () => {
+    const seen = settled()
+    const [kept] = seen.deployments
+    const job = (revision: string) => ({ name: `${revision}-resolve`, revision, finished: false })
+    const { actions } = plan({ ...seen, jobs: [job(kept ?? ''), job('fraud-superseded')] }, now)
+    expect(deleted(actions)).toEqual(['Job fraud-superseded-resolve'])
+  })
+
   test('whose ModelRevision was deleted leaves its pods alone and says what to do', () => {
     const seen = settled()
     const { status, actions } = plan({ ...seen, revisions: [], observed: { ...seen.observed, revisions: [] } }, now)

@@ -6,7 +6,7 @@ import { parseDuration } from '../api/duration.ts'
 import type { Observed } from '../rollout/observed.ts'
 import { next, type Rollout, type Transition } from '../rollout/next.ts'
 import { directService, modelRevision, resolveJob, revisionDeployment, type ResolvedModel } from './desired/children.ts'
-import { resolveJobName } from './names.ts'
+import { newestFirst, resolveJobName } from './names.ts'
 import { statusOf } from './status.ts'
 
 /** Everything that observe.ts gathered about one ModelDeployment: plain data. */
@@ -18,7 +18,7 @@ export interface Seen {
   readonly resolved?: ResolvedModel
   /** Children of ours that exist, by name. */
   readonly deployments: readonly string[]
-  readonly jobs: readonly { readonly name: string; readonly finished: boolean }[]
+  readonly jobs: readonly { readonly name: string; readonly revision: string; readonly finished: boolean }[]
   /** The image that a new revision runs: the spec's, or this release's. */
   readonly runtimeImage: string
 }
@@ -127,13 +127,14 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
     .filter((name) => !referred.has(name) && name !== selected)
     .map((name): Action => ({ do: 'delete', kind: 'Deployment', name, why: `${name} serves nobody any more` }))
   const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
+  // The Job of a revision that is resolved has ended, though its controller may not have said so yet: it stays for its log.
+  const resolved = new Set(seen.revisions.map((r) => r.metadata.name))
   const jobs = seen.jobs
-    .filter(({ name, finished }) => name !== job && !finished)
+    .filter(({ name, revision, finished }) => name !== job && !finished && !resolved.has(revision))
     .map(({ name }): Action => ({ do: 'delete', kind: 'Job', name, why: `nobody waits for ${name} any more` }))
   const limit = seen.deployment.spec.revisionHistoryLimit
-  const revisions = seen.revisions
+  const revisions = newestFirst(seen.revisions)
     .filter((r) => !referred.has(r.metadata.name) && r.metadata.name !== selected)
-    .toSorted((a, b) => (b.metadata.creationTimestamp ?? '').localeCompare(a.metadata.creationTimestamp ?? ''))
     .slice(limit)
     .map(({ metadata: { name } }): Action => ({
       do: 'delete',
