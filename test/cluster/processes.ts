@@ -1,7 +1,7 @@
 // Daemons that outlive a command, or die with it: started with a record of pid and start time, found again by that
 // record or by a mark in their environment. Never signals a pid whose start time differs from the recorded one.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -101,12 +101,17 @@ export function isAlive(record: ProcessRecord): boolean {
   return now?.startTicks === record.startTicks && now.bootId === record.bootId
 }
 
-/** Every living process that carries the mark of this cluster's folder: what a lost record would have named. */
+/**
+ * Every living process that carries the mark of this cluster's folder: what a lost record would have named. One that
+ * sees another root (a container's, a chroot's) means another folder by the same path, and is not ours.
+ */
 export function findMarked(dir: string): ProcessRecord[] {
   const mark = `${MARK}=${dir}`
   return list('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .filter((pid) => (readText(`/proc/${pid}/environ`) ?? '').split('\0').includes(mark))
+    .filter(
+      (pid) => (readText(`/proc/${pid}/environ`) ?? '').split('\0').includes(mark) && rootOf(pid) === rootOf('self'),
+    )
     .map((pid) => recordOf(commandName(pid), Number(pid)))
     .filter((record) => record !== undefined)
 }
@@ -165,6 +170,14 @@ function readStat(pid: number): ReturnType<typeof parseStat> {
 
 function commandName(pid: string): string {
   return (readText(`/proc/${pid}/comm`) ?? pid).trim()
+}
+
+/** Which folder a process calls `/`. */
+function rootOf(pid: string): string | undefined {
+  return orGone(() => {
+    const { dev, ino } = statSync(`/proc/${pid}/root/`)
+    return `${dev}:${ino}`
+  })
 }
 
 let boot: string | undefined
