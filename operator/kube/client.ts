@@ -1,10 +1,10 @@
 // The verbs of the API, typed by resource. Objects are as on the wire; list items carry apiVersion and kind as well, so
 // that an object looks the same however it was read. Keeps no state and no cache.
-import type { Readable } from 'node:stream'
-import { ConnectionError, isNotFound, MalformedEventError, StatusError, type Asked, type StatusBody } from './errors.ts'
+import { ConnectionError, isNotFound, type Asked } from './errors.ts'
 import { apiVersionOf, pathOf, pods, resourceName, type ResourceType } from './resources.ts'
 import type { ApiRequest, Transport } from './transport.ts'
 import type { Desired, KubeObject } from './types.ts'
+import { readEvents, type WatchEvent } from './watchstream.ts'
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
@@ -45,10 +45,6 @@ export interface WatchOptions extends CallOptions {
   /** When the server ends the stream, in seconds. */
   readonly timeoutSeconds?: number
 }
-
-export type WatchEvent<T> =
-  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string }
 
 export interface ApplyOptions extends WriteOptions {
   /** Take over fields that other managers set; true unless given. */
@@ -145,13 +141,9 @@ export class KubeClient {
       timeoutMs: options.timeoutMs,
     })
     try {
-      for await (const line of lines(body)) yield parseEvent<T>(line, asked)
+      yield* readEvents<T>(body, asked)
     } catch (error) {
-      if (signal?.aborted === true) return
-      if (error instanceof StatusError || error instanceof MalformedEventError) throw error
-      throw new ConnectionError(codeOf(error), asked, error)
-    } finally {
-      body.destroy()
+      if (signal?.aborted !== true) throw error
     }
   }
 
@@ -321,52 +313,3 @@ const resourceFor = (type: ResourceType, subresource: string | undefined): strin
 const writing = ({ signal, timeoutMs, unfenced }: WriteOptions) => ({ signal, timeoutMs, unfenced: unfenced === true })
 
 const dryRun = (options: WriteOptions): { dryRun?: 'All' } => (options.dryRun === true ? { dryRun: 'All' } : {})
-
-/** Whole lines of a stream. What follows the last line end was cut off and is an error. */
-async function* lines(body: Readable): AsyncGenerator<string> {
-  let rest = ''
-  body.setEncoding('utf8')
-  for await (const chunk of body as AsyncIterable<string>) {
-    const parts = (rest + chunk).split('\n')
-    rest = parts.pop() ?? ''
-    yield* parts
-  }
-  if (rest.trim() !== '') throw new MalformedEventError(`the watch ended inside an event: ${rest.slice(0, 100)}`)
-}
-
-const parseEvent = <T extends KubeObject>(line: string, asked: Asked): WatchEvent<T> => {
-  const event = parseLine(line)
-  switch (event.type) {
-    case 'ADDED':
-    case 'MODIFIED':
-    case 'DELETED':
-      if (event.object?.metadata?.resourceVersion === undefined) break
-      return { type: event.type, object: event.object as T }
-    case 'BOOKMARK':
-      if (event.object?.metadata?.resourceVersion === undefined) break
-      return { type: 'BOOKMARK', resourceVersion: event.object.metadata.resourceVersion }
-    case 'ERROR': {
-      const status = (event.object ?? {}) as StatusBody
-      throw new StatusError(status.code ?? 500, status, asked)
-    }
-    default:
-  }
-  throw new MalformedEventError(`not a watch event: ${line.slice(0, 100)}`)
-}
-
-interface RawEvent {
-  readonly type?: string
-  readonly object?: Partial<KubeObject>
-}
-
-const parseLine = (line: string): RawEvent => {
-  try {
-    const event: unknown = JSON.parse(line)
-    return typeof event === 'object' && event !== null ? event : {}
-  } catch {
-    throw new MalformedEventError(`not JSON in a watch: ${line.slice(0, 100)}`)
-  }
-}
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'StreamBroken'

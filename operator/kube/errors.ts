@@ -74,6 +74,10 @@ export class FencedError extends Error {
   override readonly name = 'FencedError'
 }
 
+/** Node's and undici's code of a broken connection. */
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ConnectionFailed'
+
 const hasCode = (error: unknown, code: number): error is StatusError =>
   error instanceof StatusError && error.code === code
 

@@ -2,7 +2,7 @@
 // store's, and it never gives up; what to do next is decided by reflectorstep.ts.
 import { Registry } from 'prom-client'
 import type { Logger } from '../telemetry/log.ts'
-import type { KubeClient, WatchEvent } from './client.ts'
+import type { KubeClient } from './client.ts'
 import { exponentialMs, sleep } from './delay.ts'
 import { ConnectionError } from './errors.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
@@ -10,6 +10,7 @@ import { step, start, type Effect, type Reason, type State, type Step } from './
 import { resourceName, type ResourceType } from './resources.ts'
 import type { Store, StoreScope } from './store.ts'
 import type { KubeObject } from './types.ts'
+import type { WatchEvent } from './watchstream.ts'
 
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: KubeClient

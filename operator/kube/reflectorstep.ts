@@ -1,8 +1,8 @@
 // The reflector as a state machine: one pure step from (state, what happened) to (state, what to do). It never gives
 // up; every way in which a list or a watch can end has one row here.
-import type { WatchEvent } from './client.ts'
 import { isForbidden, isGone, isNotFound, isUnauthorized, MalformedEventError, StatusError } from './errors.ts'
 import type { KubeObject } from './types.ts'
+import type { WatchEvent } from './watchstream.ts'
 
 /** Where a reflector stands. `failures` counts what went wrong since it last went well; it sets the next wait. */
 export type State<T> =

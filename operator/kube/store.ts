@@ -28,6 +28,7 @@ export interface StoreScope<T> {
 interface Scope {
   synced: boolean
   resourceVersion: string
+  size: number
 }
 
 export class Store<T extends KubeObject> {
@@ -94,7 +95,7 @@ export class Store<T extends KubeObject> {
 
   /** How far the cache has come in the scope that holds this namespace; undefined before the first list. */
   resourceVersion(namespace?: string): string | undefined {
-    const scope = this.#scopes.get(namespace ?? '') ?? this.#scopes.get('')
+    const scope = this.#scopeOf(namespace)
     return scope?.synced === true ? scope.resourceVersion : undefined
   }
 
@@ -113,10 +114,9 @@ export class Store<T extends KubeObject> {
   scope(namespace?: string): StoreScope<T> {
     const name = namespace ?? ''
     if (this.#scopes.has(name)) throw new TypeError(`two reflectors fill the same store, both for namespace "${name}"`)
-    const scope: Scope = { synced: false, resourceVersion: '' }
+    const scope: Scope = { synced: false, resourceVersion: '', size: 0 }
     this.#scopes.set(name, scope)
     const inScope = ({ metadata }: T): boolean => name === '' || metadata.namespace === name
-    const sizeOf = (): number => (name === '' ? this.size : [...this.#objects.values()].filter(inScope).length)
     return {
       replace: (items, resourceVersion) => {
         this.#replace(items, inScope, !scope.synced)
@@ -136,7 +136,7 @@ export class Store<T extends KubeObject> {
         scope.resourceVersion = resourceVersion
       },
       get size() {
-        return sizeOf()
+        return scope.size
       },
     }
   }
@@ -162,10 +162,13 @@ export class Store<T extends KubeObject> {
     const replaced = old !== undefined && old.metadata.uid !== object.metadata.uid
     if (replaced) this.#remove(key, old)
     else if (old !== undefined) this.#unindex(key, old)
+    const added = old === undefined || replaced
     this.#objects.set(key, object)
     this.#index(key, object)
-    if (old === undefined || replaced) this.#notify({ type: 'added', object, old: undefined, initial })
-    else this.#notify({ type: 'modified', object, old, initial })
+    if (added) {
+      this.#count(object, 1)
+      this.#notify({ type: 'added', object, old: undefined, initial })
+    } else this.#notify({ type: 'modified', object, old, initial })
   }
 
   #remove(key: string, last: T): void {
@@ -173,7 +176,17 @@ export class Store<T extends KubeObject> {
     if (old === undefined) return
     this.#unindex(key, old)
     this.#objects.delete(key)
+    this.#count(old, -1)
     this.#notify({ type: 'deleted', object: last, old, initial: false })
+  }
+
+  #scopeOf(namespace: string | undefined): Scope | undefined {
+    return this.#scopes.get(namespace ?? '') ?? this.#scopes.get('')
+  }
+
+  #count({ metadata }: T, change: number): void {
+    const scope = this.#scopeOf(metadata.namespace)
+    if (scope !== undefined) scope.size += change
   }
 
   #index(key: string, object: T): void {

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { Agent, request as send } from 'undici'
 import { Registry } from 'prom-client'
 import type { Credentials, TlsMaterial } from './credentials.ts'
+import { Deadline } from './deadline.ts'
 import { sleep } from './delay.ts'
 import { ConnectionError, FencedError, StatusError, type Asked, type StatusBody } from './errors.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
@@ -95,7 +96,7 @@ export class Transport {
    * @throws as `call`
    */
   async stream(request: ApiRequest): Promise<Readable> {
-    const deadline = new Deadline(request, request.timeoutMs ?? this.#timeoutMs)
+    const deadline = new Deadline(request.asked, request.timeoutMs ?? this.#timeoutMs, request.signal)
     try {
       const { status, headers, body } = await this.#open(request, deadline, 'watches')
       if (status < 300) {
@@ -117,7 +118,7 @@ export class Transport {
   }
 
   async #callOnce(request: ApiRequest): Promise<ApiAnswer> {
-    const deadline = new Deadline(request, request.timeoutMs ?? this.#timeoutMs)
+    const deadline = new Deadline(request.asked, request.timeoutMs ?? this.#timeoutMs, request.signal)
     try {
       const { status, headers, body } = await this.#open(request, deadline, 'calls')
       const text = await body.text()
@@ -209,49 +210,6 @@ export class Transport {
   }
 }
 
-/** The abort signal of one try: the caller's, or the deadline. */
-class Deadline {
-  readonly #abort = new AbortController()
-  readonly #request: ApiRequest
-  readonly #timer: NodeJS.Timeout
-  #expired = false
-
-  constructor(request: ApiRequest, ms: number) {
-    this.#request = request
-    this.#timer = setTimeout(() => {
-      this.#expired = true
-      this.#abort.abort(new Error(`no answer within ${ms} ms`))
-    }, ms)
-    if (request.signal?.aborted === true) this.#cancel()
-    request.signal?.addEventListener('abort', this.#cancel, { once: true })
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal
-  }
-
-  /** The headers came: from here on only the caller ends the stream. */
-  disarm(body: Readable): void {
-    clearTimeout(this.#timer)
-    body.once('close', () => this.dispose())
-  }
-
-  dispose(): void {
-    clearTimeout(this.#timer)
-    this.#request.signal?.removeEventListener('abort', this.#cancel)
-  }
-
-  /** The error as our callers know it. */
-  explain(error: unknown): unknown {
-    if (error instanceof StatusError || error instanceof FencedError) return error
-    if (this.#expired) return new ConnectionError('Timeout', this.#request.asked, this.#abort.signal.reason)
-    if (this.#request.signal?.aborted === true) return this.#request.signal.reason
-    return new ConnectionError(codeOf(error), this.#request.asked, error)
-  }
-
-  readonly #cancel = (): void => this.#abort.abort(this.#request.signal?.reason)
-}
-
 /** How long to wait before the same call is sent again, or undefined when it is not. */
 const retryDelayMs = (request: ApiRequest, error: unknown, retries: number): number | undefined => {
   // A pooled connection may have been closed by the server just as we used it. A read is simply sent again, once.
@@ -264,9 +222,6 @@ const retryDelayMs = (request: ApiRequest, error: unknown, retries: number): num
 }
 
 const resets = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ConnectionFailed'
 
 const queryOf = ({ query }: ApiRequest): string => {
   const parameters = new URLSearchParams()
