@@ -23,6 +23,8 @@ export interface Config {
   readonly queueTimeoutMs: number
   readonly warmupRequests: number
   readonly drainDelayMs: number
+  /** After about this time a connection ends with its answer, so that clients follow their Service. */
+  readonly connectionMaxAgeMs: number
   readonly httpPort: number
   readonly metricsPort: number
   readonly maxModelBytes: number | undefined
@@ -94,6 +96,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
     warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
     drainDelayMs: whole('SLIPWAY_DRAIN_DELAY_MS', 5000, 0, day),
+    connectionMaxAgeMs: whole('SLIPWAY_CONNECTION_MAX_AGE_MS', 30_000, 0, day),
     httpPort: whole('SLIPWAY_HTTP_PORT', 8080, 0, 65_535),
     metricsPort: whole('SLIPWAY_METRICS_PORT', 9090, 0, 65_535),
     maxModelBytes: whole('SLIPWAY_MAX_MODEL_BYTES', undefined, 1, Number.MAX_SAFE_INTEGER),

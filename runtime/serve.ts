@@ -60,6 +60,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     metrics,
     onBug,
     answering: { revision: config.revision, closing: () => state.draining },
+    connectionMaxAgeMs: config.connectionMaxAgeMs,
     maxBodyBytes: config.maxBodyBytes,
     app: createApp({ model, pool, state, serverVersion: version, onBug }),
   })
@@ -97,7 +98,11 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     http.listen(config.httpPort),
     listen(metricsServer, config.metricsPort),
   ])
-  log.info(`listening on ${httpPort}, metrics on ${metricsPort}`, { 'event.action': 'listen' })
+  log.info(`listening on ${httpPort}, metrics on ${metricsPort}`, {
+    'event.action': 'listen',
+    'server.port': httpPort,
+    'metrics.port': metricsPort,
+  })
 
   state.enter({ name: 'Loading', doing: 'verifying the model file' })
   const { sizeBytes, digest } = await verifyFile(config.modelFile, config.modelDigest)

@@ -1,8 +1,9 @@
 /**
- * Writes HTTP answers: always with the revision, and with `Connection: close` while the server drains.
+ * Writes HTTP answers: always with the revision, and with `Connection: close` while the server drains or the connection is old.
  */
 import type { ServerResponse } from 'node:http'
 import type { FaultReport } from '../errors.ts'
+import { isOverAge } from './connectionage.ts'
 
 /** The header that says which revision answered. */
 export const revisionHeader = 'x-slipway-revision'
@@ -16,7 +17,7 @@ export interface Answering {
 /** Marks an answer before anything is written: revision, and the end of the connection while draining. */
 export function stamp(response: ServerResponse, { revision, closing }: Answering): void {
   response.setHeader(revisionHeader, revision)
-  if (closing()) response.shouldKeepAlive = false
+  if (closing() || isOverAge(response.req.socket)) response.shouldKeepAlive = false
 }
 
 export function sendBytes(

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { fault, printBytes, type Fault } from '../errors.ts'
 import { revisionHeader } from './answer.ts'
 import { announcedLength } from './body.ts'
+import { limitAge } from './connectionage.ts'
 import { createDispatcher, type Dispatch } from './dispatcher.ts'
 
 const maxHeaderBytes = 32 * 1024
@@ -18,7 +19,7 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-export function createHttpServer(context: Dispatch): HttpServer {
+export function createHttpServer(context: Dispatch & { readonly connectionMaxAgeMs: number }): HttpServer {
   const dispatch = createDispatcher(context)
   const server = createServer(
     {
@@ -31,6 +32,7 @@ export function createHttpServer(context: Dispatch): HttpServer {
     },
     dispatch,
   )
+  limitAge(server, context.connectionMaxAgeMs)
   // A client that asks before it sends a large body gets its refusal instead of the permission to send.
   server.on('checkContinue', (request, response: ServerResponse) => {
     if ((announcedLength(request) ?? 0) <= context.maxBodyBytes) response.writeContinue()

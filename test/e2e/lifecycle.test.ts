@@ -15,6 +15,13 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
+/** How long kube-proxy may take to follow a Service that has moved. */
+const settleMs = 2000
+
+/** The revision of the last change that a stream printed. */
+const lastRevision = (log: string): string | undefined =>
+  (JSON.parse(log.trim().split('\n').at(-1) ?? '{}') as { revision?: string }).revision
+
 const silero = (version: 'v5' | 'v6', rest: object = {}) => ({
   model: { uri: `${world.store}/models/silero_vad_${version}.onnx`, version },
   replicas: 2,
@@ -54,18 +61,27 @@ describe('one model', () => {
         seconds: 300,
         keepAlive,
       })
-      const before = await getModel(world.shell, world.namespace, 'vad')
-      await applyModel(world.shell, world.namespace, 'vad', silero('v6'))
-      const during = await waitFor('vad', 'Ready with v6', serves('v6'))
+      const v5 = (await getModel(world.shell, world.namespace, 'vad')).status?.stable?.revision ?? ''
+      const switchTo = async (version: 'v5' | 'v6') => {
+        const from = Date.now()
+        await applyModel(world.shell, world.namespace, 'vad', silero(version))
+        const model = await waitFor('vad', `Ready with ${version}`, serves(version))
+        return { from, to: Date.now() + settleMs, revision: model.status?.stable?.revision ?? '' }
+      }
+      const there = await switchTo('v6')
       expect(await answers('vad', 'v6')).toEqual({ status: 200, version: 'v6', equal: true })
-      await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
-      await waitFor('vad', 'Ready with v5', serves('v5'))
+      // A client that keeps its connections follows within their greatest age, half a minute.
+      await world.until('the stream has moved to v6', async () => (await stream.changes()).includes(there.revision))
+      const back = await switchTo('v5')
+      if (!keepAlive) await world.until('the stream has moved back', async () => lastRevision(await stream.changes()) === v5)
       const summary = await stream.stop()
-      const [v5, v6] = [before.status?.stable?.revision ?? '', during.status?.stable?.revision ?? '']
       expect({ failed: summary.failed, failures: summary.failures }).toEqual({ failed: 0, failures: [] })
       expect(summary.sent).toBe(summary.ok)
       expect(summary.sent).toBeGreaterThan(100)
-      expect(Object.keys(summary.byRevision).toSorted()).toEqual([v5, v6].toSorted())
+      expect(Object.keys(summary.byRevision).toSorted()).toEqual([v5, there.revision].toSorted())
+      // With a connection for each request, another revision answers only while a switch is under way.
+      const outside = summary.transitions.filter(({ at }) => ![there, back].some(({ from, to }) => Date.parse(at) >= from && Date.parse(at) <= to))
+      expect(keepAlive ? [] : outside).toEqual([])
     },
   )
 

@@ -13,6 +13,8 @@ export interface StreamSummary {
 }
 
 export interface Stream {
+  /** What the client has printed so far: the first answer, and each that came from another revision than the one before. */
+  changes(): Promise<string>
   /** Lets the client finish what it has under way, and gives its record. */
   stop(): Promise<StreamSummary>
 }
@@ -61,6 +63,7 @@ export const startStream = async (
   await shell.kubectl(['apply', '-f', '-'], JSON.stringify(pod))
   await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, '--for=condition=Ready', '--timeout=60s'])
   return {
+    changes: () => shell.kubectl(['logs', '-n', namespace, name]),
     stop: async () => {
       // SIGTERM asks the client to finish; its log outlives the container as long as the pod object is there.
       const log = shell.kubectl(['logs', '-f', '-n', namespace, name])
