@@ -99,6 +99,8 @@ async function buildImage(
     const building = stopwatch()
     await engine.build({ dockerfile, context, tag: local, buildArgs: { BASE: base.ref } })
     log(`${name}: built ${local} in ${building()}`)
+    for (const old of await outdated(name, local))
+      if ((await engine.imageId(old)) !== undefined) await engine.untag(old)
   } else {
     log(`${name}: nothing changed since ${local} was built, so it is used again`)
   }
@@ -155,6 +157,18 @@ async function push(
   log(`${repositoryName}: pushed ${remote}@${digest} in ${pushing()}`)
   const sizeBytes = (await look())?.sizeBytes
   return { digest, ...(sizeBytes !== undefined && { sizeBytes }), pushed: true }
+}
+
+/** How many builds of an image stay in the engine's storage, so that going back to one is not a build. */
+const kept = 3
+
+/** Notes that an image was built, and names the builds of it that need not stay. */
+async function outdated(name: ImageName, built: string): Promise<string[]> {
+  const notes = cachePath('images', `${name}.json`)
+  const text = await readFile(notes, 'utf8').catch(() => '[]')
+  const builds = [built, ...(JSON.parse(text) as string[]).filter((ref) => ref !== built)]
+  await writeFile(notes, `${JSON.stringify(builds.slice(0, kept))}\n`)
+  return builds.slice(kept)
 }
 
 /** SHA-256 over the base, the Dockerfile and every file of the context with its path. */

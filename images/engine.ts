@@ -23,6 +23,8 @@ export interface Engine {
   canPull(ref: string, timeoutMs: number): Promise<boolean>
   pull(ref: string, timeoutMs: number): Promise<void>
   build(build: Build): Promise<void>
+  /** Forgets a name, and its layers unless another image has them. */
+  untag(ref: string): Promise<void>
   /** Pushes and returns the manifest's digest as the registry has it. */
   push(ref: string, remote: string, insecure: boolean): Promise<string>
 }
@@ -83,6 +85,9 @@ async function buildah(): Promise<Engine> {
       const input = [...args, '--platform', platform, '--pull=false', '--file', dockerfile, context]
       await call(['bud', '--quiet', ...reproducible, '--tag', tag, ...input])
     },
+    async untag(ref) {
+      await call(['rmi', ref])
+    },
     async push(ref, remote, insecure) {
       const folder = await mkdtemp(join(tmpdir(), 'slipway-push-'))
       try {
@@ -123,6 +128,9 @@ const docker: Engine = {
     await run('docker', ['build', '--quiet', '--platform', platform, ...args, '-t', tag, '-f', dockerfile, context], {
       env: { SOURCE_DATE_EPOCH: '0' },
     })
+  },
+  async untag(ref) {
+    await run('docker', ['rmi', ref])
   },
   async push(ref, remote) {
     await run('docker', ['tag', ref, remote])

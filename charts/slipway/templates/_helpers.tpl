@@ -57,7 +57,10 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* What the operator does in a namespace that it watches, verb by verb. Secrets are not among it. */}}
+{{/*
+What the operator does in a namespace that it watches, verb by verb: every call that it makes, and no other. Secrets
+are not among them. Server-side apply is patch, and create where the object is new.
+*/}}
 {{- define "slipway.operatorRules" -}}
 # The users' object is read; only its status is written.
 - apiGroups: [slipway.dev]
@@ -65,7 +68,7 @@ seccompProfile:
   verbs: [get, list, watch]
 - apiGroups: [slipway.dev]
   resources: [modeldeployments/status]
-  verbs: [update, patch]
+  verbs: [update]
 # Clusters with the OwnerReferencesPermissionEnforcement plugin ask for this before a child may name its owner.
 - apiGroups: [slipway.dev]
   resources: [modeldeployments/finalizers]
@@ -79,21 +82,19 @@ seccompProfile:
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
+# Never deleted by the operator: a Service goes with its ModelDeployment.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 # Which pods answer.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Why a pod does not start, what a resolve Job found, and which image digest it ran.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list]
+  verbs: [list]
 - apiGroups: [""]
-  resources: [pods/log]
-  verbs: [get]
-- apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
