@@ -12,7 +12,7 @@ help: ## show this list
 
 install: node_modules/.package-lock.json ## install the npm packages that the lock file names
 
-node_modules/.package-lock.json: package.json package-lock.json .npmrc
+node_modules/.package-lock.json: package-lock.json .npmrc
 	@command -v npm >/dev/null || { echo "npm is missing. On Debian: apt-get install --no-install-recommends npm"; exit 1; }
 	@echo "Installing npm packages (about a minute, once) ..."
 	@npm ci --no-audit --no-fund --loglevel=error
