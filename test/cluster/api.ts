@@ -59,7 +59,7 @@ export class ApiClient {
 export async function waitUntil(
   what: string,
   isSo: () => Promise<boolean | string>,
-  { timeoutMs = 60_000, failed = () => undefined }: { timeoutMs?: number; failed?: () => string | undefined } = {},
+  { timeoutMs = 120_000, failed = () => undefined }: { timeoutMs?: number; failed?: () => string | undefined } = {},
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs
   let last = ''
