@@ -11,7 +11,7 @@ import { connect, createNamespace } from '../kube/server.ts'
 import { openAudit, type Audit } from './audit.ts'
 import { eventually } from './eventually.ts'
 import { startHands, type Hands } from './hands.ts'
-import { startOperator, type OperatorOptions, type OperatorProcess } from './process.ts'
+import { startOperator, type LogLine, type OperatorOptions, type OperatorProcess } from './process.ts'
 import { grant, identify, renderRights, userOf, type Identity } from './rights.ts'
 
 /** A spec as a user writes it: the server fills the rest in. */
@@ -41,7 +41,7 @@ export interface Stage {
 }
 
 export type StartOptions = Pick<OperatorOptions, 'identity' | 'environment'> & {
-  /** Another address of the API server. */
+  /** A plain-HTTP address of the API server: a door's. */
   readonly server?: string
 }
 
@@ -63,6 +63,9 @@ export const revisionOf = (name: string, spec: WrittenSpec): string =>
 export const conditionOf = (object: ModelDeployment, type: string): Condition | undefined =>
   object.status?.conditions?.find((c) => c.type === type)
 
+const inWords = (line: LogLine): string =>
+  `${String(line['@timestamp'])} ${line['log.level']} ${line.message} ${String(line['error.message'] ?? '')}`
+
 export const openStage = async (): Promise<Stage> => {
   const plain = await connectPlainly()
   await installCrds(plain)
@@ -77,7 +80,7 @@ export const openStage = async (): Promise<Stage> => {
   const identities: Identity[] = []
   const story = async (name: string): Promise<string> => {
     const object = await client.find(modelDeployments, namespace, name)
-    const log = running.flatMap((o) => o.log.slice(-15).map((line) => JSON.stringify(line)))
+    const log = running.flatMap((o) => o.log.slice(-15).map(inWords))
     return [
       JSON.stringify(object?.status ?? 'no such object', null, 2),
       ...hands
