@@ -76,7 +76,9 @@ export class FencedError extends Error {
 
 /** Node's and undici's code of a broken connection. */
 export const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ConnectionFailed'
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : 'ConnectionFailed'
 
 const hasCode = (error: unknown, code: number): error is StatusError =>
   error instanceof StatusError && error.code === code

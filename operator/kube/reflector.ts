@@ -25,6 +25,8 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly pageSize?: number
   /** How long the server holds a watch open, in seconds: a random number of this range. */
   readonly watchSeconds?: readonly [least: number, most: number]
+  /** How long after that a watch that has not ended counts as dead; 15 s unless given. */
+  readonly watchdogMs?: number
   /** What to keep of an object; managedFields are always dropped. */
   readonly trim?: (object: T) => T
 }
@@ -33,7 +35,7 @@ const defaultPageSize = 250
 /** Not all reflectors' watches are to end in the same second. */
 const defaultWatchSeconds = [240, 300] as const
 /** A watch that the server has not ended by then is dead, though no one told us. */
-const watchdogMs = 15_000
+const defaultWatchdogMs = 15_000
 const growth = { firstMs: 800, maxMs: 30_000 }
 
 export class Reflector<T extends KubeObject = KubeObject> {
@@ -100,7 +102,8 @@ export class Reflector<T extends KubeObject = KubeObject> {
   async #watch(initial: State<T> & { at: 'Watching' }, signal: AbortSignal): Promise<Step<T>> {
     const { client, type, namespace, labelSelector, fieldSelector } = this.#options
     const timeoutSeconds = randomBetween(this.#options.watchSeconds ?? defaultWatchSeconds)
-    const watchdog = new Watchdog(signal, timeoutSeconds * 1000 + watchdogMs)
+    const lateMs = this.#options.watchdogMs ?? defaultWatchdogMs
+    const watchdog = new Watchdog(signal, timeoutSeconds * 1000 + lateMs)
     const startedAt = performance.now()
     const { resourceVersion } = initial
     let state: State<T> = initial

@@ -217,7 +217,7 @@ const retryDelayMs = (request: ApiRequest, error: unknown, retries: number): num
     return request.method === 'GET' && retries === 0 && resets.has(error.code) ? 0 : undefined
   }
   if (!(error instanceof StatusError) || error.code !== 429 || request.method === 'POST') return undefined
-  const waitMs = error.retryAfterMs ?? 1000
+  const waitMs = error.retryAfterMs ?? Infinity
   return retries < maxRetries && waitMs <= maxRetryAfterMs ? waitMs * (1 + Math.random() / 4) : undefined
 }
 
