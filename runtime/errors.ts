@@ -2,7 +2,6 @@
  * Every error that a user of the runtime can see: its code, HTTP status, what was found and how to fix it, in one table.
  * No other file may word an error that reaches a user.
  */
-import { types } from 'node:util'
 
 interface Row {
   /** What termination messages call it; several rows may share one code. */
@@ -498,8 +497,10 @@ export function reportOf(thrown: unknown): FaultReport {
 
 /** The message of any thrown thing, on one line. */
 export function wordsOf(thrown: unknown): string {
-  // An error of another realm, such as a test's or a worker's, is no instance of this one's Error.
-  const text = types.isNativeError(thrown) ? thrown.message : String(thrown)
+  // An error that crossed a thread or a realm is no instance of this one's Error, but it has a message all the same.
+  const message: unknown =
+    typeof thrown === 'object' && thrown !== null && 'message' in thrown ? thrown.message : thrown
+  const text = String(message)
   return text.replaceAll(/\s+/g, ' ').trim()
 }
 

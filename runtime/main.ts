@@ -6,7 +6,11 @@ import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { workerRole } from './engine/messages.ts'
 
 if (isMainThread) {
+  // Process 1 of a container ignores a signal that it has no handler for, and loading the rest takes a moment.
+  const leave = (): void => process.exit(0)
+  process.on('SIGTERM', leave)
   const { main } = await import('./commands.ts')
+  process.off('SIGTERM', leave)
   await main(process.argv[2], process.env, new URL(import.meta.url))
 } else if (parentPort !== null && isOurs(workerData)) {
   const { runWorker } = await import('./engine/worker.ts')

@@ -5,7 +5,7 @@ import { stamp } from './answer.ts'
 import { limitAge } from './connectionage.ts'
 
 let server: Server | undefined
-afterEach(() => server?.close())
+afterEach(() => void server?.close())
 
 /** How two requests in a row on a client that keeps its connections are answered. */
 const twoAnswers = async (maxAgeMs: number): Promise<{ connection: string | undefined; reused: boolean }[]> => {

@@ -71,7 +71,10 @@ export class Scheduler {
 
   /** The reason to refuse a request before its body is read; undefined when there is room. */
   refusal(): Fault | undefined {
-    if (!this.#line.full || this.#pool.free) return undefined
+    if (this.#pool.free) return undefined
+    const problem = this.#pool.problem()
+    if (problem !== undefined) return fault('EngineGone', { reason: problem })
+    if (!this.#line.full) return undefined
     return fault('QueueFull', { waiting: this.#line.size, limit: this.#options.maxRequests })
   }
 
@@ -95,11 +98,10 @@ export class Scheduler {
   submit(codec: CodecName, body: Uint8Array<ArrayBuffer>): Job {
     const { promise, resolve } = Promise.withResolvers<Outcome & { readonly waitMs: number }>()
     const waiting: Waiting = { codec, body, arrivedAt: performance.now(), settle: resolve }
-    if (this.#line.size === 0 && this.#pool.free) void this.#run(waiting)
-    else if (!this.#line.push(waiting)) {
-      const full = fault('QueueFull', { waiting: this.#line.size, limit: this.#options.maxRequests })
-      resolve({ ok: false, fault: full.report(), runMs: 0, waitMs: 0 })
-    }
+    const refused = this.refusal()
+    if (refused !== undefined) resolve({ ok: false, fault: refused.report(), runMs: 0, waitMs: 0 })
+    else if (this.#line.size === 0 && this.#pool.free) void this.#run(waiting)
+    else this.#line.push(waiting)
     return { settled: promise, cancel: () => void this.#line.remove(waiting) }
   }
 
