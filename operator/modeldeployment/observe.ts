@@ -58,7 +58,7 @@ export const observe = async (
   const workloads = owned(caches.deployments, key, deployment)
   const ownJobs = owned(caches.jobs, key, deployment)
   const service = owned(caches.services, key, deployment).find((s) => s.metadata.name === deployment.metadata.name)
-  const runtimeImage = deployment.spec.runtime?.image ?? releaseImage
+  const runtimeImage = deployment.spec.runtime?.image || releaseImage
   const target = targetOf(deployment, revisions)
   const unsupported = notImplemented(deployment.spec)
   const conflict =

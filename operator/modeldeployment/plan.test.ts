@@ -179,4 +179,37 @@ describe('conditions', () => {
       ).toHaveLength(1)
     }
   })
+
+  test('Available holds while the Service moves and its endpoints are still those of the old revision', () => {
+    const seen = settled(v2)
+    const old = seen.deployment.status?.stable?.revision ?? ''
+    const moving = {
+      ...seen,
+      observed: { ...seen.observed, service: { revision: 'fraud-next', readyEndpoints: { [old]: 2 } } },
+    }
+    expect(condition(plan(moving, now).status, 'Available')?.status).toBe('True')
+    const nobody = {
+      ...moving,
+      observed: { ...moving.observed, service: { revision: 'fraud-next', readyEndpoints: {} } },
+    }
+    expect(condition(plan(nobody, now).status, 'Available')?.status).toBe('False')
+  })
+
+  test('a command is answered once, with what to do instead', () => {
+    const seen = settled()
+    const annotations = { 'slipway.dev/command': JSON.stringify({ id: '1', op: 'promote' }) }
+    const asked = {
+      ...seen,
+      deployment: { ...seen.deployment, metadata: { ...seen.deployment.metadata, annotations } },
+    }
+    const { status } = plan(asked, now)
+    expect(status.lastCommand).toMatchObject({
+      id: '1',
+      op: 'promote',
+      result: 'Refused',
+      message: expect.stringContaining('spec.rollback.to'),
+    })
+    const answered = { ...asked, deployment: { ...asked.deployment, status } }
+    expect(plan(answered, now + 60_000).status).toEqual(status)
+  })
 })

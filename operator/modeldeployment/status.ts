@@ -4,7 +4,9 @@ import { isReason, type ConditionType, type Reason } from '../api/conditions.ts'
 import type { Condition, ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Observed } from '../rollout/observed.ts'
 import { rejectionOf, type Rollout } from '../rollout/next.ts'
+import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
+import { sentence } from './sentence.ts'
 
 type Claim = readonly [status: 'True' | 'False' | 'Unknown', reason: Reason, message: string]
 
@@ -28,7 +30,8 @@ export const statusOf = (
   const view = { deployment, rollout, seen }
   const serving = seen.service.revision
   const stablePods = podsOf(view, rollout.stable?.revision)
-  const { lastCommand, analysis } = deployment.status ?? {}
+  const { analysis } = deployment.status ?? {}
+  const lastCommand = answerTo(deployment, now)
   return {
     observedGeneration: deployment.metadata.generation ?? 0,
     phase: phaseOf(view),
@@ -93,13 +96,14 @@ const progressOf = (view: View): Progress => {
   const { deployment, rollout, seen } = view
   const { spec } = deployment
   if (spec.suspend) return held('Suspended', 'spec.suspend is true: the operator leaves everything as it is.')
-  if (seen.refusal !== undefined) return stalled(seen.refusal.reason, `${seen.refusal.message}${stillServing(view)}`)
+  if (seen.refusal !== undefined)
+    return stalled(seen.refusal.reason, `${sentence(seen.refusal.message)}${stillServing(view)}`)
   if (rollout.candidate !== undefined) {
     const { candidate } = rollout
     const paused = spec.rollout.paused ? ' It is held by spec.rollout.paused.' : ''
     return underWay(
       known(candidate.reason) ?? stateReason[candidate.state] ?? 'Provisioning',
-      `${candidate.message ?? stateMessage(view)}${paused}${stillServing(view)}`,
+      `${sentence(candidate.message ?? stateMessage(view))}${paused}${stillServing(view)}`,
     )
   }
   if (seen.target.kind === 'Missing')
@@ -109,7 +113,7 @@ const progressOf = (view: View): Progress => {
     if (rejection !== undefined) {
       return stalled(
         known(rejection.reason) ?? 'DeadlineExceeded',
-        `${rejection.revision} was rejected: ${rejection.message}${stillServing(view)}`,
+        `${rejection.revision} was rejected: ${sentence(rejection.message)}${stillServing(view)}`,
       )
     }
     if (spec.rollout.paused)
@@ -152,7 +156,8 @@ const settled = (view: View): Progress => {
 const availableOf = ({ rollout, seen, deployment }: View): Claim => {
   const serving = seen.service.revision
   if (serving === undefined) return ['False', 'NoVersionYet', 'No version has been rolled out yet.']
-  const ready = seen.service.readyEndpoints[serving] ?? 0
+  // While the Service moves, its endpoints may still be those of the revision before: whoever is listed answers.
+  const ready = Object.values(seen.service.readyEndpoints).reduce((sum, count) => sum + count, 0)
   const version = [rollout.stable, rollout.candidate].find((r) => r?.revision === serving)?.version ?? serving
   if (ready > 0) return ['True', 'Serving', `${version} (${serving}) answers.`]
   if (deployment.spec.replicas === 0)

@@ -1,6 +1,7 @@
 // Why pods are not ready, in one sentence that names the pod, what was found and the fix. Pure: pods in, words out.
 import { isReason, type Reason } from '../api/conditions.ts'
 import type { Trouble } from '../rollout/observed.ts'
+import { sentence } from './sentence.ts'
 import { readTermination } from './termination.ts'
 
 /** The fields of a pod that tell why it is not ready, as the API server sends them. */
@@ -151,5 +152,3 @@ const lastWords = (log: string | undefined): string => {
   }
   return line
 }
-
-const sentence = (text: string): string => (/[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`)
