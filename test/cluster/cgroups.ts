@@ -10,6 +10,15 @@ const ROOT = '/sys/fs/cgroup'
 /** What pods are limited and counted by; `hugetlb` only where the kernel has it. */
 const NEEDED = ['cpu', 'cpuset', 'memory', 'pids']
 
+/**
+ * A node stands for a machine: among the host's other processes, each of which weighs 1024 (v1) or 100 (v2), it must
+ * not count as one process, or a busy host starves every pod for seconds.
+ */
+const nodeShares = [
+  ['cpu.shares', '16384'],
+  ['cpu.weight', '1600'],
+] as const
+
 /** True on a host where all controllers are in one hierarchy. */
 export const isUnified = (root = ROOT): boolean => existsSync(join(root, 'cgroup.controllers'))
 
@@ -31,6 +40,9 @@ export async function createGroup(name: string, root = ROOT): Promise<void> {
       if (!isUnified(root) && existsSync(join(folder, file))) {
         await writeFile(join(folder, file), await readFile(join(hierarchy, file)))
       }
+    }
+    for (const [file, share] of nodeShares) {
+      if (existsSync(join(folder, file))) await writeFile(join(folder, file), share)
     }
   }
 }
