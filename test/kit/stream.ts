@@ -55,6 +55,8 @@ export const startStream = async (
             STREAM_RATE: String(options.rate),
             STREAM_SECONDS: String(options.seconds),
             STREAM_KEEP_ALIVE: String(options.keepAlive),
+            // A slow answer is not a lost one; the server itself gives up after 30 s.
+            STREAM_TIMEOUT_MS: '60000',
           }).map(([key, value]) => ({ name: key, value })),
         },
       ],

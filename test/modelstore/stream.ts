@@ -34,7 +34,7 @@ export interface Summary {
   readonly failed: number
   /** Good answers by revision. */
   readonly byRevision: Readonly<Record<string, number>>
-  /** Every change from one answering revision to another, in order. */
+  /** Every change from one answering revision to another, in the order in which the requests were sent. */
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
   /** The longest time between two good answers. */
   readonly maxGapMs: number
@@ -55,17 +55,17 @@ export function startStream(options: StreamOptions): Stream {
   const { rate, seconds, concurrency, keepAlive, onChange } = options
   const agent = new Agent({ keepAlive, maxSockets: concurrency })
   const byRevision: Record<string, number> = {}
-  const transitions: { from: string; to: string; at: string }[] = []
+  /** Good answers by the place of their request: those under way at once may end in another order. */
+  const answered: Answer[] = []
   const failures: Answer[] = []
   let [sent, ok, failed, underWay, maxGapMs] = [0, 0, 0, 0, 0]
   let lastOkAt: number | undefined
-  let lastRevision: string | undefined
   let lastShape = ''
   let stopped = false
   const started = performance.now()
   const { promise: done, resolve } = Promise.withResolvers<Summary>()
 
-  const record = (answer: Answer): void => {
+  const record = (answer: Answer, place: number): void => {
     const shape = `${answer.status} ${answer.revision} ${answer.version}`
     if (shape !== lastShape) onChange?.(answer)
     lastShape = shape
@@ -76,18 +76,16 @@ export function startStream(options: StreamOptions): Stream {
     }
     ok += 1
     byRevision[answer.revision] = (byRevision[answer.revision] ?? 0) + 1
-    if (lastRevision !== undefined && lastRevision !== answer.revision) {
-      transitions.push({ from: lastRevision, to: answer.revision, at: answer.at })
-    }
-    lastRevision = answer.revision
+    answered[place] = answer
     const now = performance.now()
     if (lastOkAt !== undefined) maxGapMs = Math.max(maxGapMs, now - lastOkAt)
     lastOkAt = now
   }
   const sendOne = async (): Promise<void> => {
+    const place = sent
     sent += 1
     underWay += 1
-    record(await ask(options, agent))
+    record(await ask(options, agent), place)
     underWay -= 1
     pump()
   }
@@ -98,7 +96,15 @@ export function startStream(options: StreamOptions): Stream {
       if (underWay > 0) return
       clearInterval(timer)
       agent.destroy()
-      resolve({ sent, ok, failed, byRevision, transitions, maxGapMs: Math.round(maxGapMs), failures })
+      resolve({
+        sent,
+        ok,
+        failed,
+        byRevision,
+        transitions: transitionsOf(answered),
+        maxGapMs: Math.round(maxGapMs),
+        failures,
+      })
       return
     }
     const due = rate === 0 ? Infinity : 1 + Math.floor((elapsed / 1000) * rate)
@@ -114,6 +120,16 @@ export function startStream(options: StreamOptions): Stream {
     },
     done,
   }
+}
+
+/** Changes of revision along the answers; places without a good answer count for nothing. */
+function transitionsOf(answered: readonly (Answer | undefined)[]): Summary['transitions'] {
+  const good = answered.filter((answer) => answer !== undefined)
+  return good.flatMap((answer, i) => {
+    const before = good[i - 1]
+    if (before === undefined || before.revision === answer.revision) return []
+    return [{ from: before.revision, to: answer.revision, at: answer.at }]
+  })
 }
 
 /** Sends one request; every kind of failure becomes an answer with an error. */
