@@ -126,7 +126,9 @@ describe('the API server takes everything that the chart renders', () => {
     // A Deployment is accepted whatever its pods are; so they are offered as pods, which admission refuses or takes.
     // A controller makes it in every new namespace, and no pod is admitted before.
     await waitUntil('team-b has a service account', async () =>
-      (await shell.kubectl(['get', 'serviceaccounts', '-n', 'team-b', '-o', 'name'])).includes('serviceaccount/default'),
+      (await shell.kubectl(['get', 'serviceaccounts', '-n', 'team-b', '-o', 'name'])).includes(
+        'serviceaccount/default',
+      ),
     )
     for (const { name, spec } of podSpecs(await render())) {
       const pod = {
