@@ -156,7 +156,10 @@ const resolving = async (
   const keep = deployment.spec.model.contract === 'Any' ? undefined : stable?.spec.contract
   const { revision, hash } = candidate
   const outcome = resolutionOf({ deployment, revision, hash, image, ...(keep && { keep }) }, jobView(job), jobPods)
-  const trouble = outcome.resolution.kind === 'Running' ? troubleOf(jobPods) : undefined
+  // A pod that has ended is no trouble but a result, as soon as the Job's controller says so: a verdict before that
+  // would take the Job away as one that still runs, and its log with it.
+  const atWork = jobPods.filter((pod) => pod.status?.phase !== 'Failed')
+  const trouble = outcome.resolution.kind === 'Running' ? troubleOf(atWork) : undefined
   return { ...outcome, ...(trouble && { trouble }) }
 }
 

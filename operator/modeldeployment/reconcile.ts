@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Consistency } from '../controller/consistency.ts'
 import type { Outcome } from '../controller/controller.ts'
+import { isForbidden } from '../kube/errors.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { Transition } from '../rollout/next.ts'
 import { act, OutdatedError, type Hands } from './act.ts'
@@ -40,6 +41,8 @@ export const reconcile = async (context: Reconciler, key: string, signal: AbortS
   try {
     await act(context, seen.deployment, actions, signal)
   } catch (error) {
+    // Nothing can be made there any more, and what is there goes with the namespace.
+    if (isForbidden(error) && error.causes.some((cause) => cause.reason === 'NamespaceTerminating')) return undefined
     if (!(error instanceof OutdatedError)) throw error
     context.log.debug(error.message)
     return { requeueAfterMs: outdatedMs }

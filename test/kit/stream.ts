@@ -10,6 +10,8 @@ export interface StreamSummary {
   /** Every change from one answering revision to another, in order. */
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
   readonly failures: readonly unknown[]
+  /** The longest time between two good answers. */
+  readonly maxGapMs: number
 }
 
 export interface Stream {
