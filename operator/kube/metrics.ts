@@ -12,7 +12,7 @@ const build = (registry: Registry) => {
     }),
     requestSeconds: new Histogram({
       name: 'rest_client_request_duration_seconds',
-      help: 'Time from sending a request to its last byte (for a watch: to its first), by verb and host.',
+      help: 'Time from sending a request to the first byte of its answer, by verb and host.',
       labelNames: ['verb', 'host'],
       buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60],
       registers,

@@ -18,6 +18,7 @@ import {
   type Deployment,
 } from '../../../operator/kube/resources.ts'
 import { Store } from '../../../operator/kube/store.ts'
+import type { KubeObject } from '../../../operator/kube/types.ts'
 import { silent } from '../../../operator/telemetry/log.ts'
 import {
   configMap,
@@ -70,6 +71,18 @@ const startOperator = async (identity: string, childrenThrough?: Connected): Pro
   const consistency = new Consistency()
   consistency.track(deployments, children)
   const recorder = new EventRecorder({ client, log, component: 'test', instance: identity, registry })
+  const ownerKey = (child: KubeObject): string | undefined => {
+    const owner = controllerOf(child)
+    return owner && keyFor(child.metadata.namespace, owner.name)
+  }
+  const applier = new Applier({
+    client,
+    log,
+    onWritten: (type, written) => {
+      const owner = ownerKey(written)
+      if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
+    },
+  })
   const reconciled: string[] = []
   const controller = new Controller({
     name: 'parents',
@@ -82,11 +95,6 @@ const startOperator = async (identity: string, childrenThrough?: Connected): Pro
       const { namespace: within, name } = splitKey(key)
       const parent = parents.get(within, name)
       if (parent === undefined) return
-      const applier = new Applier({
-        client,
-        log,
-        onWritten: (type, { metadata }) => consistency.record(key, type, metadata.resourceVersion),
-      })
       const desired = deployment(within ?? '', `${name}-child`, ownedBy(parent), Number(parent.data?.['replicas']))
       const { difference } = await applier.applyIfDifferent(deployments, children, desired, { signal })
       if (difference === undefined) return
@@ -94,10 +102,7 @@ const startOperator = async (identity: string, childrenThrough?: Connected): Pro
     },
   })
   controller.for(parents)
-  controller.watch(children, (child) => {
-    const owner = controllerOf(child)
-    return owner === undefined ? undefined : keyFor(child.metadata.namespace, owner.name)
-  })
+  controller.watch(children, ownerKey)
   const scope = { namespace, log, registry }
   const lease = new LeaderLease({ client, name: 'operator', identity, log, registry, namespace, ...leaseTimes })
   const manager = new Manager({

@@ -118,6 +118,17 @@ test('a leader whose lease someone else took knows it at its next renewal and wr
   expect(await holder()).toBe('thief')
 }, 60_000)
 
+test('a leader whose event loop stood still refuses the very next write by the clock, before any timer has told it', async () => {
+  const a = await candidate('a')
+  await a.lease.acquire(never)
+  await write(a)
+  const end = performance.now() + leaseTimes.renewDeadlineMs + 100
+  while (performance.now() < end);
+  await expect(write(a)).rejects.toThrow(
+    /^patch configmaps written was not sent: the lease was last renewed \d+ ms ago$/,
+  )
+}, 60_000)
+
 test('a leader that was frozen past its lease sends no write when it wakes, and exits non-zero', async () => {
   const frozen = await startCandidate('frozen')
   await until('it writes', () => frozen.lines.includes('wrote'))

@@ -2,6 +2,7 @@
 // often, what is not, and that nothing ever stops for good.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Registry } from 'prom-client'
@@ -163,6 +164,8 @@ describe('the write fence', () => {
     front.play({ match: 'GET', times: 1, answer: 'hang' })
     const holding = client.get(configmaps, namespace, 'there', { timeoutMs: 300 })
     const waiting = write()
+    // It has passed the first check by now and waits for the only connection.
+    await sleep(100)
     refusal = 'the lease is over'
     await expect(holding).rejects.toThrow(ConnectionError)
     await expect(waiting).rejects.toThrow('the lease is over')
