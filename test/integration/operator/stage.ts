@@ -25,6 +25,8 @@ export interface Stage {
   readonly audit: Audit
   /** Starts an operator process with a token of its own; `close` ends it if the test has not. */
   start(options?: StartOptions): Promise<OperatorProcess>
+  /** The operator processes that this test has started, the ended ones too. */
+  running(): readonly OperatorProcess[]
   /** `kubectl apply` of the whole spec: what is not in it any more is unset. */
   apply(name: string, spec: WrittenSpec): Promise<ModelDeployment>
   get(name: string): Promise<ModelDeployment>
@@ -111,6 +113,7 @@ export const openStage = async (): Promise<Stage> => {
       running.push(operator)
       return operator
     },
+    running: () => running,
     apply: (name, spec) => {
       const { apiVersion, kind } = { apiVersion: 'slipway.dev/v1alpha1', kind: 'ModelDeployment' }
       const object = { apiVersion, kind, metadata: { name, namespace }, spec }
