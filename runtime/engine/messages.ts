@@ -45,7 +45,10 @@ export interface AnswerReply {
   readonly id: number
   readonly body: Uint8Array<ArrayBuffer>
   readonly contentType: string
+  /** Time the model ran. */
   readonly runMs: number
+  /** Time the worker had to do with the request: decode, run, encode. */
+  readonly workMs: number
 }
 
 export interface RefusedReply {

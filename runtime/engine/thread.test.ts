@@ -17,7 +17,7 @@ const entry = pathToFileURL(join(folder, 'worker.mjs'))
 writeFileSync(
   entry,
   `import { parentPort } from 'node:worker_threads'
-  const answer = (id) => parentPort.postMessage({ type: 'answer', id, body: new Uint8Array([id]), contentType: 'x/y', runMs: 100 })
+  const answer = (id) => parentPort.postMessage({ type: 'answer', id, body: new Uint8Array([id]), contentType: 'x/y', runMs: 100, workMs: 100 })
   parentPort.on('message', ({ type, id, body }) => {
     if (type === 'load') return parentPort.postMessage({ type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0 })
     const told = String.fromCharCode(body[0])

@@ -21,8 +21,12 @@ interface Pending {
   readonly settle: (outcome: Outcome) => void
 }
 
-/** Requests a busy worker may hold: the second one spares it a pause between two short runs. */
-const shortRunMs = 5
+/**
+ * How much work a worker may hold beyond the request it is at. Some spares both threads a wake-up between short
+ * requests; little keeps what can be cancelled, timed out or refused in the queue, where that is possible.
+ */
+const aheadMs = 3
+const maxAhead = 15
 
 export class EngineThread {
   readonly #worker: Worker
@@ -30,7 +34,7 @@ export class EngineThread {
   readonly #now: () => number
   /** When the request that runs now began to run, as far as this thread can know. */
   #busySince = 0
-  #lastRunMs = Infinity
+  #lastWorkMs = Infinity
   #nextId = 1
   #gone: string | undefined
   #loading: { resolve: (reply: LoadedReply) => void; reject: (error: Error) => void } | undefined
@@ -51,10 +55,10 @@ export class EngineThread {
     this.#worker.on('exit', (code) => this.#lost(`it exited with code ${code}`))
   }
 
-  /** Whether a request sent now would start at once or right after a short one. */
+  /** Whether a request sent now would start at once or right after a few short ones. */
   get free(): boolean {
-    const most = this.#lastRunMs < shortRunMs ? 2 : 1
-    return this.#gone === undefined && this.#pending.size < most
+    const ahead = Math.min(maxAhead, Math.floor(aheadMs / this.#lastWorkMs))
+    return this.#gone === undefined && this.#pending.size <= ahead
   }
 
   get inFlight(): number {
@@ -113,8 +117,8 @@ export class EngineThread {
     if (pending === undefined) throw new Error(`the inference worker answered request ${reply.id}, which nobody made`)
     this.#pending.delete(reply.id)
     this.#busySince = this.#now()
-    // A refused request says nothing about how long the next one will run.
-    if (reply.type === 'answer') this.#lastRunMs = reply.runMs
+    // A refused request says nothing about how long the next one will take.
+    if (reply.type === 'answer') this.#lastWorkMs = reply.workMs
     const { runMs } = reply
     pending.settle(
       reply.type === 'answer'

@@ -66,6 +66,7 @@ function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply
 }
 
 function infer({ id, codec: codecName, body }: InferOrder, model: LoadedModel | undefined): Reply {
+  const taken = performance.now()
   let started = 0
   try {
     if (model === undefined) throw new Error('a request came before the model was loaded')
@@ -75,13 +76,9 @@ function infer({ id, codec: codecName, body }: InferOrder, model: LoadedModel | 
     started = performance.now()
     const outputs = engine.run(request.inputs, request.outputs)
     const runMs = performance.now() - started
-    return {
-      type: 'answer',
-      id,
-      body: codec.encode({ id: request.id, outputs }, identity),
-      contentType: codec.contentType,
-      runMs,
-    }
+    const encoded = codec.encode({ id: request.id, outputs }, identity)
+    const workMs = performance.now() - taken
+    return { type: 'answer', id, body: encoded, contentType: codec.contentType, runMs, workMs }
   } catch (error) {
     return { type: 'refused', id, fault: reportOf(error), runMs: started === 0 ? 0 : performance.now() - started }
   }
