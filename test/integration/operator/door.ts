@@ -17,11 +17,12 @@ export interface Door {
 }
 
 export const openDoor = async (): Promise<Door> => {
-  const { server: origin, current } = await credentials()
-  const { ca = '' } = (await current()).tls
+  const admin = await credentials()
+  const origin = admin.server
+  const { ca = '' } = (await admin.current()).tls
   const dispatcher = new Agent({ connect: { ca }, bodyTimeout: 0, headersTimeout: 0 })
   let writes: string[] = []
-  let isLast = (_: readonly string[]): boolean => false
+  let isLast: (writes: readonly string[]) => boolean = () => false
   let isShut = false
   let shut = (): void => {}
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { deployments, jobs, services, type ResourceType } from '../../../operator/kube/resources.ts'
-import type { Desired, KubeObject } from '../../../operator/kube/types.ts'
+import type { KubeObject } from '../../../operator/kube/types.ts'
 import { modelRevisions } from '../../../operator/modeldeployment/resources.ts'
 import { eventually } from './eventually.ts'
 import { conditionOf, openStage, revisionOf, uriOf, type Stage } from './stage.ts'
@@ -85,9 +85,13 @@ const foreign: Readonly<Record<string, Foreign>> = {
 const occupy = async (name: string, { type, needed, body, isSettled }: Foreign, labels = {}): Promise<KubeObject> => {
   const apiVersion = type.group === '' ? type.version : `${type.group}/${type.version}`
   const metadata = { name: needed(name), namespace: stage.namespace, labels }
-  await stage.client.create(type, { apiVersion, kind: type.kind, metadata, ...body } as Desired, {
-    fieldManager: 'someone-else',
-  })
+  await stage.client.create(
+    type,
+    { apiVersion, kind: type.kind, metadata, ...body },
+    {
+      fieldManager: 'someone-else',
+    },
+  )
   return eventually(`${type.kind} ${metadata.name} rests`, async () => {
     const object = await stage.client.get(type, stage.namespace, metadata.name)
     return isSettled(object) && object

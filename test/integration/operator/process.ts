@@ -11,7 +11,9 @@ import { eventually } from './eventually.ts'
 export interface LogLine {
   readonly 'log.level': string
   readonly message: string
-  readonly [field: string]: unknown
+  readonly '@timestamp'?: string
+  readonly 'error.message'?: string
+  readonly metricsPort?: number
 }
 
 export interface OperatorProcess {
@@ -78,7 +80,7 @@ export const startOperator = (options: OperatorOptions): OperatorProcess => {
         'the operator tells its metrics port',
         () => log.find((line) => 'metricsPort' in line)?.['metricsPort'],
       )
-      const { body } = await request(`http://127.0.0.1:${String(port)}/metrics`)
+      const { body } = await request(`http://127.0.0.1:${port}/metrics`)
       return sumOf(await body.text(), name, labels)
     },
     kill: async () => {

@@ -92,7 +92,9 @@ describe('Events', () => {
       for (const entry of history) expect(told.filter((e) => e.message === entry.message)).toEqual([entry])
     }
     const counts = async (): Promise<string[]> => {
-      const all = await Promise.all(['serving', 'rejected', 'suspended', 'zero', 'refused'].map(stage.events))
+      const all = await Promise.all(
+        ['serving', 'rejected', 'suspended', 'zero', 'refused'].map((name) => stage.events(name)),
+      )
       return all.flat().map((e) => `${e.metadata.name} ${e.reason ?? ''} ${e.count ?? 0}`)
     }
     const before = await counts()

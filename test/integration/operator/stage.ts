@@ -66,7 +66,7 @@ export const conditionOf = (object: ModelDeployment, type: string): Condition | 
   object.status?.conditions?.find((c) => c.type === type)
 
 const inWords = (line: LogLine): string =>
-  `${String(line['@timestamp'])} ${line['log.level']} ${line.message} ${String(line['error.message'] ?? '')}`
+  `${line['@timestamp'] ?? ''} ${line['log.level']} ${line.message} ${line['error.message'] ?? ''}`
 
 export const openStage = async (): Promise<Stage> => {
   const plain = await connectPlainly()
