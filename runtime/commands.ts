@@ -105,7 +105,9 @@ async function present({ config, log }: Context): Promise<VerifiedFile | undefin
 }
 
 async function fetchFile({ config, log }: Context): Promise<VerifiedFile> {
-  const { modelUri: uri, modelFile: file, modelDigest: digest, maxModelBytes: maxBytes, pvcRoot } = config
+  const { modelUri: uri, modelFile: file, modelDigest: digest, pvcRoot } = config
+  // What does not fit into memory cannot be served: it is refused before it fills the node's disk.
+  const maxBytes = config.maxModelBytes ?? readMemoryLimit()
   if (uri === undefined) throw fault('UriInvalid', { uri: '', reason: 'it is empty' })
   const started = performance.now()
   const fetched = await fetchModel({

@@ -116,7 +116,7 @@ const table = {
     code: 'ModelTooLarge',
     status: 500,
     found: 'the model at {source} has {size}, and at most {limit} are allowed',
-    fix: 'use a smaller model or raise the limit',
+    fix: 'use a smaller model, or raise spec.resources.limits.memory',
   },
   MemoryTooSmall: {
     code: 'ModelTooLarge',
