@@ -62,7 +62,8 @@ async function isGenuine(path: string, version: keyof SileroModels): Promise<boo
   try {
     bytes = await readFile(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    // Not `instanceof Error`: under jest, Node's own errors are of another realm.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error
   }
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}` === sileroDigests[version]
