@@ -69,7 +69,7 @@ export const observe = async (
     unsupported !== undefined
       ? ({ reason: 'NotImplemented', message: unsupported } as const)
       : conflict !== undefined
-        ? ({ reason: 'NameConflict', message: conflict } as const)
+        ? ({ reason: 'NameConflict', ...conflict } as const)
         : undefined
   const {
     resolution,
@@ -260,7 +260,7 @@ const nameConflict = async (
   deployment: ModelDeployment,
   target: Target,
   children: Children,
-): Promise<string | undefined> => {
+): Promise<{ readonly message: string; readonly passing: boolean } | undefined> => {
   const { candidate, stable } = deployment.status ?? {}
   if (
     target.kind !== 'Revision' ||
@@ -278,15 +278,25 @@ const nameConflict = async (
   for (const [type, wanted, ours] of needed) {
     if (ours) continue
     const live = await client.find(type, deployment.metadata.namespace, wanted)
-    if (live !== undefined && !isOwned(live, deployment)) {
-      return `${type.kind} ${wanted} exists and belongs to someone else; it is left alone. Delete it, or give this ModelDeployment another name.`
+    if (live === undefined || isOwned(live, deployment)) continue
+    const what = `${type.kind} ${wanted}`
+    if (isLeftBehind(live, deployment)) {
+      const message = `${what} is what an earlier ModelDeployment of this name left behind; it is being deleted.`
+      return { message, passing: true }
     }
+    const message = `${what} exists and belongs to someone else; it is left alone. Delete it, or give this ModelDeployment another name.`
+    return { message, passing: false }
   }
   return undefined
 }
 
 const owned = <T extends KubeObject>(store: Store<T>, key: string, owner: ModelDeployment): readonly T[] =>
   store.byIndex(byOwner, key).filter((child) => isOwned(child, owner) && child.metadata.deletionTimestamp === undefined)
+
+/** Garbage collection deletes it: it belongs to an object of our name that is gone. */
+const isLeftBehind = (child: KubeObject, { kind, metadata }: ModelDeployment): boolean =>
+  child.metadata.ownerReferences?.some((o) => o.controller === true && o.kind === kind && o.name === metadata.name) ??
+  false
 
 const isOwned = (child: KubeObject, owner: ModelDeployment): boolean =>
   child.metadata.ownerReferences?.some((o) => o.controller === true && o.uid === owner.metadata.uid) ?? false

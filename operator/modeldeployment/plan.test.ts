@@ -117,6 +117,18 @@ describe('a plan', () => {
     expect(applied(actions)).toContain('Service fraud')
   })
 
+  test('that waits for what an earlier object of its name left behind is under way, not stalled', () => {
+    const seen = seenOf(deploymentOf(v1), { refusal: { reason: 'NameConflict', message: 'Job x.', passing: true } })
+    const { status } = plan(seen, now)
+    expect(condition(status, 'Stalled')?.status).toBe('False')
+    expect(condition(status, 'Reconciling')).toMatchObject({
+      status: 'True',
+      reason: 'NameConflict',
+      message: 'Job x.',
+    })
+    expect(status.candidate).toBeUndefined()
+  })
+
   test('keeps the newest unused revisions, also when all were made within one second', () => {
     const seen = settled({ ...v1, revisionHistoryLimit: 1 })
     const old = ['9', '11', '10'].map((resourceVersion) => {

@@ -96,8 +96,10 @@ const progressOf = (view: View): Progress => {
   const { deployment, rollout, seen } = view
   const { spec } = deployment
   if (spec.suspend) return held('Suspended', 'spec.suspend is true: the operator leaves everything as it is.')
-  if (seen.refusal !== undefined)
-    return stalled(seen.refusal.reason, `${sentence(seen.refusal.message)}${stillServing(view)}`)
+  if (seen.refusal !== undefined) {
+    const { reason, message, passing = false } = seen.refusal
+    return (passing ? underWay : stalled)(reason, `${sentence(message)}${stillServing(view)}`)
+  }
   if (rollout.candidate !== undefined) {
     const { candidate } = rollout
     const paused = spec.rollout.paused ? ' It is held by spec.rollout.paused.' : ''

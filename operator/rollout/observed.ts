@@ -50,5 +50,10 @@ export interface Observed {
   /** The revision that the Service selects, and how many endpoints of each revision it really lists as ready. */
   readonly service: { readonly revision?: string; readonly readyEndpoints: Readonly<Record<string, number>> }
   /** Set when this spec must not go forward at all; the serving revision is kept as it is. */
-  readonly refusal?: { readonly reason: Reason; readonly message: string }
+  readonly refusal?: {
+    readonly reason: Reason
+    readonly message: string
+    /** It goes by itself: nobody has to do anything. */
+    readonly passing?: boolean
+  }
 }

@@ -45,6 +45,20 @@ describe('a user who changes their mind', () => {
     })
   })
 
+  test('a fetch that nobody waits for any more is stopped', async () => {
+    stage.hands.rule(({ deployment, uri, does }) =>
+      deployment === 'slow' && does === 'resolve' && uri === uriOf('1') ? { do: 'start' } : undefined,
+    )
+    await stage.apply('slow', spec('1'))
+    const first = `${revisionOf('slow', spec('1'))}-resolve`
+    await eventually('the first fetch runs', async () => (await jobNames('slow')).includes(first))
+    await stage.apply('slow', spec('2'))
+    const { status } = await stage.ready('slow')
+    await eventually('the first fetch is gone', async () => !(await jobNames('slow')).includes(first))
+    expect(status?.history?.map((h) => h.reason)).toContain('Superseded')
+    expect(await jobNames('slow')).toEqual([`${revisionOf('slow', spec('2'))}-resolve`])
+  })
+
   test('an object deleted while its Job runs leaves nothing, and the same object made again starts afresh', async () => {
     const never = stage.hands.rule(({ deployment }) => (deployment === 'gone' ? { do: 'start' } : undefined))
     await stage.apply('gone', spec('1'))
@@ -60,6 +74,8 @@ describe('a user who changes their mind', () => {
     const { status } = await stage.ready('gone')
     expect(status?.history?.map((h) => h.to)).toEqual(['Pending', 'Provisioning', 'Promoting', 'Idle'])
     expect((await stage.client.get(jobs, stage.namespace, job)).metadata.uid).not.toBe(uid)
+    // What the first one left behind was waited for; nobody was told to rename anything.
+    expect((await stage.events('gone')).filter((e) => e.type === 'Warning')).toEqual([])
   })
 
   test('suspend leaves everything as it is, whatever is edited or deleted, until it is taken back', async () => {
