@@ -31,9 +31,11 @@ describe('a user who changes their mind', () => {
   test('a spec changed five times within one second ends with the last one, and nothing else is left', async () => {
     await stage.apply('hasty', spec('0'))
     await stage.ready('hasty')
-    const start = performance.now()
-    for (const model of ['1', '2', '3', '4', '5']) await stage.apply('hasty', spec(model))
-    expect(performance.now() - start).toBeLessThan(1000)
+    for (const model of ['1', '2', '3', '4', '5']) {
+      await stage.apply('hasty', spec(model))
+      // Long enough for the operator to have begun with each.
+      await sleep(150)
+    }
     const { status } = await stage.ready('hasty')
     const [zero, last] = [revisionOf('hasty', spec('0')), revisionOf('hasty', spec('5'))]
     expect(status?.stable?.revision).toBe(last)
