@@ -47,6 +47,9 @@ export interface Plan {
   readonly wakeAt?: number
 }
 
+/** How much longer than the candidate's deadline its Job may run, in seconds. */
+const jobGraceSeconds = 300
+
 /** @param now milliseconds since the epoch */
 export const plan = (seen: Seen, now: number): Plan => {
   const { deployment, observed } = seen
@@ -113,7 +116,8 @@ const resolving = (seen: Seen, candidate: NonNullable<Rollout['candidate']>): Ac
   // A failed attempt keeps its Job; the next attempt has another name and starts when its time has come.
   if (observed.resolution.kind === 'Failed' || candidate.retryAt !== undefined || observed.trouble?.fatal === true)
     return []
-  const deadlineSeconds = Math.ceil(parseDuration(deployment.spec.rollout.deadlines.provision) / 1000)
+  // Ours comes first and says why; the Job's own deadline only ends a Job that no operator looks after any more.
+  const deadlineSeconds = Math.ceil(parseDuration(deployment.spec.rollout.deadlines.provision) / 1000) + jobGraceSeconds
   const job = resolveJob(deployment, candidate.revision, candidate.attempt, seen.runtimeImage, deadlineSeconds)
   return [{ do: 'apply', object: job, why: `${candidate.revision} must be fetched and read` }]
 }

@@ -1,7 +1,7 @@
 // The state machine against a small model of the world: pods start, Jobs end, specs change, in any order.
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import { statusSchema, type ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { next, type Rollout } from './next.ts'
 import type { Observed, Resolution, RevisionFacts } from './observed.ts'
 
@@ -39,6 +39,21 @@ const specWith = (rollout: Partial<ModelDeploymentSpec['rollout']> = {}): ModelD
   suspend: false,
 })
 
+interface Shape {
+  readonly properties?: Readonly<Record<string, Shape>>
+  readonly items?: Shape
+}
+
+/** Paths of fields in a value that its schema does not know. */
+const unknownFields = (schema: Shape, value: unknown, path = 'status'): string[] => {
+  if (Array.isArray(value)) return value.flatMap((item, i) => unknownFields(schema.items ?? {}, item, `${path}[${i}]`))
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([field, inner]) => {
+    const known = schema.properties?.[field]
+    return known === undefined ? [`${path}.${field}`] : unknownFields(known, inner, `${path}.${field}`)
+  })
+}
+
 /** The world as far as a rollout sees it, with knobs for what can happen to it. */
 class World {
   rollout: Rollout = {}
@@ -69,6 +84,8 @@ class World {
 
   step(): void {
     this.rollout = next(this.spec, this.rollout, this.observe(), this.now).rollout
+    // What the schema does not know the API server drops, and the status would differ from what was written for ever.
+    expect(unknownFields(statusSchema, this.rollout)).toEqual([])
   }
 
   /** Does what the persisted status calls for: the part that modeldeployment/plan.ts and its apply play. */
@@ -229,6 +246,22 @@ describe('what goes wrong', () => {
     expect(distances.slice(1, 5)).toEqual(distances.slice(1, 5).toSorted((a, b) => a - b))
     expect(world.now - start).toBeLessThan(20 * minute)
     expect(world.rollout.rejected).toMatchObject([{ class: 'Infra', reason: 'ModelUnreachable' }])
+  })
+
+  test('a deadline that passes while the fetch is tried again says what the last try failed of', () => {
+    const world = failing({ kind: 'Failed', reason: 'ModelUnreachable', message: 'refused', retryable: true })
+    while ((world.rollout.candidate?.attempt ?? 1) < 2) {
+      world.step()
+      world.now += 1000
+    }
+    world.resolutions.delete(2)
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ reason: 'ModelUnreachable', message: 'refused' })
+    world.now += 16 * minute
+    world.step()
+    expect(world.rollout.rejected).toMatchObject([
+      { reason: 'ModelUnreachable', message: expect.stringContaining('refused') },
+    ])
   })
 
   test('pods that make no progress are rejected at the deadline with the cause that was seen', () => {

@@ -1,6 +1,6 @@
 // The state machine of a rollout: one pure step from (spec, status, observed, now) to the next status.
 // It never acts: what the persisted status implies is done elsewhere, after the status has been written.
-import { rejectionClass, type Reason } from '../api/conditions.ts'
+import { isReason, rejectionClass, type Reason } from '../api/conditions.ts'
 import { parseDuration } from '../api/duration.ts'
 import type {
   Candidate,
@@ -197,7 +197,8 @@ const pending = (situation: Situation, candidate: Candidate): Decision => {
   const { resolution } = seen
   if (resolution.kind === 'Failed') {
     if (!resolution.retryable) return reject(situation, candidate, { ...resolution, fatal: true })
-    return retryLater(situation, candidate, resolution)
+    const { reason, message } = resolution
+    return retryLater(situation, candidate, { reason, message })
   }
   return waitOrGiveUp(situation, candidate)
 }
@@ -297,18 +298,20 @@ const promoting = (situation: Situation, candidate: Candidate): Decision => {
 
 const waitOrGiveUp = (situation: Situation, candidate: Candidate): Decision => {
   const { seen, now, spec } = situation
-  const waiting =
-    seen.trouble === undefined
-      ? calm(candidate)
-      : { ...candidate, reason: seen.trouble.reason, message: seen.trouble.message }
+  const waiting = explained(candidate, seen.trouble)
   if (!isPast(candidate.deadlineAt, now)) return { kind: 'Stay', candidate: waiting }
-  const limit = spec.rollout.deadlines.provision
-  const cause = seen.trouble?.message ?? candidate.message ?? 'no pod reported a cause'
+  const { reason = 'DeadlineExceeded', message = 'no pod reported a cause' } = waiting
   return reject(situation, candidate, {
-    reason: seen.trouble?.reason ?? 'DeadlineExceeded',
-    message: `No progress within ${limit} (spec.rollout.deadlines.provision): ${cause}`,
+    reason: isReason(reason) ? reason : 'DeadlineExceeded',
+    message: `No progress within ${spec.rollout.deadlines.provision} (spec.rollout.deadlines.provision): ${message}`,
     fatal: true,
   })
+}
+
+/** What the candidate waits for. While a fetch is tried again, that is still what the last try failed of. */
+const explained = (candidate: Candidate, trouble: Trouble | undefined): Candidate => {
+  if (trouble !== undefined) return { ...candidate, reason: trouble.reason, message: trouble.message }
+  return candidate.state === 'Pending' && candidate.attempt > 1 ? candidate : calm(candidate)
 }
 
 const reject = (situation: Situation, candidate: Candidate, trouble: Trouble): Decision => {
