@@ -6,29 +6,6 @@ import type { Observed } from '../rollout/observed.ts'
 import { modelRevision, type ResolvedModel } from './desired/children.ts'
 import type { Seen } from './plan.ts'
 
-/** A spec with the schema's defaults filled in. */
-export const specOf = (uri: string, rest: Partial<ModelDeploymentSpec> = {}): ModelDeploymentSpec => ({
-  model: { uri },
-  replicas: 2,
-  traffic: { mode: 'Direct' },
-  rollout: {
-    strategy: 'BlueGreen',
-    deadlines: { provision: '15m', step: '30m', total: '4h' },
-    capacity: 'Surge',
-    onInconclusive: 'Hold',
-    onNoTraffic: 'Proceed',
-    onMetricsError: 'Hold',
-    onStableUnhealthy: 'PreferHealthy',
-    keepPreviousFor: '10m',
-    paused: false,
-    retryToken: '',
-  },
-  rollback: { to: '' },
-  revisionHistoryLimit: 10,
-  suspend: false,
-  ...rest,
-})
-
 export const deploymentOf = (spec: ModelDeploymentSpec, status?: ModelDeployment['status']): ModelDeployment => ({
   apiVersion: 'slipway.dev/v1alpha1',
   kind: 'ModelDeployment',

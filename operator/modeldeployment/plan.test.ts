@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
-import { deploymentOf, resolvedOf, revisionOf, seenOf, specOf } from './fixtures.ts'
+import { specOf } from '../api/fixtures.ts'
+import { deploymentOf, resolvedOf, revisionOf, seenOf } from './fixtures.ts'
 import { plan, type Action, type Seen } from './plan.ts'
 
 const now = Date.parse('2026-01-01T00:00:00Z')

@@ -1,6 +1,7 @@
 // The state machine against a small model of the world: pods start, Jobs end, specs change, in any order.
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { specOf } from '../api/fixtures.ts'
 import { statusSchema, type ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { next, type Rollout } from './next.ts'
 import type { Observed, Resolution, RevisionFacts } from './observed.ts'
@@ -16,28 +17,10 @@ const revision = (n: number): RevisionFacts => ({
   image: 'runtime@sha256:0',
 })
 
-/** A spec as the API server returns it: with its defaults. */
-const specWith = (rollout: Partial<ModelDeploymentSpec['rollout']> = {}): ModelDeploymentSpec => ({
-  model: { uri: 'https://models.example/1.onnx' },
-  replicas: 2,
-  traffic: { mode: 'Direct' },
-  rollout: {
-    strategy: 'BlueGreen',
-    deadlines: { provision: '15m', step: '30m', total: '4h' },
-    capacity: 'Surge',
-    onInconclusive: 'Hold',
-    onNoTraffic: 'Proceed',
-    onMetricsError: 'Hold',
-    onStableUnhealthy: 'PreferHealthy',
-    keepPreviousFor: '10m',
-    paused: false,
-    retryToken: '',
-    ...rollout,
-  },
-  rollback: { to: '' },
-  revisionHistoryLimit: 10,
-  suspend: false,
-})
+const specWith = (rollout: Partial<ModelDeploymentSpec['rollout']> = {}): ModelDeploymentSpec => {
+  const spec = specOf('https://models.example/1.onnx')
+  return { ...spec, rollout: { ...spec.rollout, ...rollout } }
+}
 
 interface Shape {
   readonly properties?: object
