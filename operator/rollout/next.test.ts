@@ -3,7 +3,8 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { specOf } from '../api/fixtures.ts'
 import { statusSchema, type ModelDeploymentSpec } from '../api/modeldeployment.ts'
-import { next, type Rollout } from './next.ts'
+import type { Rollout } from './decision.ts'
+import { next } from './next.ts'
 import type { Observed, Resolution, RevisionFacts } from './observed.ts'
 
 const start = Date.parse('2026-01-01T00:00:00Z')
