@@ -1,6 +1,7 @@
 // Kills the operator without warning: SIGKILL to its process where the node is ours, else its pod deleted by force.
 import { readdir, readFile } from 'node:fs/promises'
 import type { Cluster } from './cluster.ts'
+import type { Shell } from './shell.ts'
 
 interface Pods {
   readonly items: readonly {
@@ -17,12 +18,19 @@ interface Pods {
 const namespace = 'slipway-system'
 const selector = 'app.kubernetes.io/component=operator'
 
-/** Kills every operator process that runs; returns when the signal is sent. */
-export const killOperator = async ({ owned, shell }: Cluster): Promise<void> => {
-  if (!owned) {
+/**
+ * Kills every operator process that runs; returns when the signal is sent. With `podToo` its pod goes as well, as when
+ * a node dies: another pod takes over when the lease has run out. Without, the kubelet starts the container again, each
+ * time after a longer pause.
+ */
+export const killOperator = async ({ owned, shell }: Cluster, podToo: boolean): Promise<void> => {
+  if (owned) await killProcesses(shell)
+  if (podToo || !owned) {
     await shell.kubectl(['delete', 'pod', '-n', namespace, '-l', selector, '--grace-period=0', '--force'])
-    return
   }
+}
+
+const killProcesses = async (shell: Shell): Promise<void> => {
   const { items } = await shell.json<Pods>(['get', 'pods', '-n', namespace, '-l', selector])
   const ids = items.flatMap((pod) =>
     (pod.status.containerStatuses ?? []).flatMap(({ containerID, state }) =>
