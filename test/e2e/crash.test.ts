@@ -17,6 +17,16 @@ const longestWaitMs = 8000
 let world: E2E
 beforeAll(async () => {
   world = await e2e('crash')
+  // A pod of its own: the kubelet waits the longer, the more often a container of the pod has died before.
+  await world.shell.kubectl(['rollout', 'restart', 'deployment/slipway-operator', '-n', 'slipway-system'])
+  await world.shell.kubectl([
+    'rollout',
+    'status',
+    'deployment/slipway-operator',
+    '-n',
+    'slipway-system',
+    '--timeout=120s',
+  ])
 })
 afterAll(() => world.close())
 
