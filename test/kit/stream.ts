@@ -30,7 +30,7 @@ export interface StreamOptions {
   readonly keepAlive: boolean
 }
 
-/** Starts the client pod and returns when it sends. */
+/** Starts the client pod and returns when it sends. The address has to answer before: kube-proxy takes a second to learn of a new Service. */
 export const startStream = async (
   shell: Shell,
   namespace: string,
@@ -38,6 +38,7 @@ export const startStream = async (
   image: string,
   options: StreamOptions,
 ): Promise<Stream> => {
+  await addressAnswers(shell, namespace, options.url)
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -75,6 +76,19 @@ export const startStream = async (
       return summaryOf(await log)
     },
   }
+}
+
+/** Asks from inside the cluster until the address answers at all. @throws when it does not within half a minute */
+const addressAnswers = async (shell: Shell, namespace: string, url: string): Promise<void> => {
+  const program = `
+    const until = Date.now() + 30000
+    const ask = () => fetch(process.argv[1]).then(() => process.exit(0), (error) => {
+      if (Date.now() < until) return setTimeout(ask, 200)
+      console.error(error.cause ?? error)
+      process.exit(1)
+    })
+    ask()`
+  await shell.kubectl(['exec', '-n', namespace, 'deployment/model-store', '--', 'node', '-e', program, url])
 }
 
 const summaryOf = (log: string): StreamSummary => {
