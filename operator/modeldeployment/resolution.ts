@@ -5,9 +5,10 @@ import type { ModelContract } from '../api/modelrevision.ts'
 import type { Resolution } from '../rollout/observed.ts'
 import { contractDifference } from './contract.ts'
 import type { ResolvedModel } from './desired/children.ts'
+import { resolveContainer } from './desired/podtemplate.ts'
 import { pinnedImage } from './image.ts'
 import { readTermination, type Termination } from './termination.ts'
-import { troubleOf, type PodView } from './trouble.ts'
+import { troubleOf, type ContainerStatus, type PodView } from './trouble.ts'
 
 /** The fields of a Job that tell whether it has ended. */
 export interface JobView {
@@ -72,19 +73,19 @@ const accepted = (
     const message = `Clients of the serving version would break: ${difference}. Keep the contract, or set spec.model.contract to Any.`
     return { resolution: failed('ContractIncompatible', message, false) }
   }
-  const imageID = pods
-    .flatMap((pod) => pod.status?.containerStatuses ?? [])
-    .find((c) => c.imageID !== undefined)?.imageID
+  const imageID = pods.flatMap((pod) => resolverOf(pod)?.imageID ?? []).find((id) => id !== '')
   const version = deployment.spec.model.version ?? result.digest.slice('sha256:'.length, 'sha256:'.length + 12)
   const { digest, sizeBytes } = result
   const resolved = { revision, hash, version, digest, sizeBytes, contract, image: pinnedImage(image, imageID) }
   return { resolution: { kind: 'Resolved', digest, version }, resolved }
 }
 
+/** The container that resolves: others, which an admission webhook may have added, neither tell the result nor run our image. */
+const resolverOf = (pod: PodView): ContainerStatus | undefined =>
+  pod.status?.containerStatuses?.find((c) => c.name === resolveContainer)
+
 const terminationOf = (pod: PodView): Termination | undefined =>
-  readTermination(
-    pod.status?.containerStatuses?.find((c) => c.state?.terminated !== undefined)?.state?.terminated?.message,
-  )
+  readTermination(resolverOf(pod)?.state?.terminated?.message)
 
 const failed = (reason: Reason, message: string, retryable: boolean): Resolution => ({
   kind: 'Failed',

@@ -23,6 +23,9 @@ const restricted = {
   seccompProfile: { type: 'RuntimeDefault' },
 }
 
+/** The container of a resolve Job that tells the result. */
+export const resolveContainer = 'resolve'
+
 const runtimeUser = 65532
 const modelFile = '/models/model.onnx'
 /** Seconds the kubelet waits for a pod's last answers: the drain delay and the longest queue wait fit in. */
@@ -99,7 +102,7 @@ export const renderResolveTemplate = (
     spec: {
       ...podDefaults(model.uri),
       restartPolicy: 'Never',
-      containers: [fetcher('resolve', image, env, deployment)],
+      containers: [fetcher(resolveContainer, image, env, deployment)],
     },
   }
   return overlay(template, placementOf(deployment.spec.podTemplate)) as FrozenPodTemplate
