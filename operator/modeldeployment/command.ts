@@ -1,6 +1,7 @@
 // The slipway.dev/command annotation: read, and answered in status.lastCommand once for each id. Pure.
 // This release carries out no command; to leave one without an answer would be to ignore it.
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import { cut } from '../rollout/text.ts'
 
 type Answer = NonNullable<ModelDeploymentStatus['lastCommand']>
 
@@ -27,7 +28,7 @@ const read = (text: string): { id: string; op: string } => {
       const found = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
       return typeof found === 'string' ? found : ''
     }
-    return { id: field('id').slice(0, 128), op: field('op').slice(0, 32) }
+    return { id: cut(field('id'), 128), op: cut(field('op'), 32) }
   } catch {
     // Not JSON; the answer says what would be a command.
     return { id: '', op: '' }
