@@ -46,8 +46,8 @@ export const reasons = {
   // Needs another spec
   NotImplemented: { meaning: 'The spec asks for something this release cannot do.', fix: 'remove the named field' },
   RollbackTargetNotFound: {
-    meaning: 'spec.rollback.to names no kept revision.',
-    fix: 'name one of the kept revisions',
+    meaning: 'spec.rollback.to names no kept revision, or a version that several have.',
+    fix: 'name one of the kept revisions of the message',
   },
   NameConflict: {
     meaning: 'An object of a name that Slipway needs belongs to someone else.',
