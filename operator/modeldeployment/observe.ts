@@ -2,7 +2,7 @@
 // It changes nothing: the one write-shaped call is a dry run, which the API server stores nowhere.
 import type { ModelDeployment } from '../api/modeldeployment.ts'
 import type { ModelRevision } from '../api/modelrevision.ts'
-import { revisionHash, revisionName } from '../api/identity.ts'
+import { revisionHash } from '../api/identity.ts'
 import { isForbidden, isInvalid } from '../kube/errors.ts'
 import type { KubeClient } from '../kube/client.ts'
 import {
@@ -18,6 +18,7 @@ import {
 import type { ResourceType } from '../kube/resources.ts'
 import type { KubeObject } from '../kube/types.ts'
 import { byNamespacedLabel, type Store } from '../kube/store.ts'
+import { rejectionOf } from '../rollout/next.ts'
 import type { Observed, PodCount, RevisionFacts, Target, Trouble } from '../rollout/observed.ts'
 import { revisionDeployment } from './desired/children.ts'
 import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
@@ -26,6 +27,7 @@ import { notImplemented } from './notimplemented.ts'
 import type { Seen } from './plan.ts'
 import { isFinished, resolutionOf } from './resolution.ts'
 import { modelRevisions } from './resources.ts'
+import { targetOf } from './target.ts'
 import { troubleOf, type PodView } from './trouble.ts'
 
 /** The caches that the reflectors keep; those of children are made with `childIndexes`. */
@@ -76,15 +78,18 @@ export const observe = async (
     resolved,
     trouble: resolveTrouble,
   } = await resolving(client, deployment, revisions, ownJobs, runtimeImage)
-  const counts = workloads.map(podCount)
-  const trouble = resolveTrouble ?? (await servingTrouble(client, deployment, workloads, counts))
+  const { candidate, stable } = deployment.status ?? {}
+  const replacing = candidate === undefined || candidate.state === 'Pending' ? undefined : candidate.revision
+  const trouble = resolveTrouble ?? (await troubleOfRevision(client, deployment, workloads, replacing))
+  const servingTrouble = await troubleOfRevision(client, deployment, workloads, stable?.revision)
   const observed: Observed = {
     target,
     specHash: revisionHash(deployment.spec),
     revisions: newestFirst(revisions).map(revisionFacts),
     resolution,
-    pods: counts,
+    pods: workloads.map(podCount),
     ...(trouble && { trouble }),
+    ...(servingTrouble && { servingTrouble }),
     service: {
       ...(service?.spec?.selector?.[labelKeys.revision] !== undefined && {
         revision: service.spec.selector[labelKeys.revision],
@@ -105,23 +110,6 @@ export const observe = async (
       finished: isFinished(job),
     })),
     runtimeImage,
-  }
-}
-
-/** What the object asks for: its spec's hash, or the kept revision that `rollback.to` names by name or version. */
-const targetOf = (deployment: ModelDeployment, revisions: readonly ModelRevision[]): Target => {
-  const { to } = deployment.spec.rollback
-  if (to === '') {
-    const hash = revisionHash(deployment.spec)
-    return { kind: 'Revision', hash, revision: revisionName(deployment.metadata.name, hash) }
-  }
-  const kept = newestFirst(revisions)
-  const found = kept.find((r) => r.metadata.name === to) ?? kept.find((r) => r.spec.model.version === to)
-  if (found !== undefined) return { kind: 'Revision', hash: found.spec.hash, revision: found.metadata.name }
-  const names = kept.map((r) => `${r.spec.model.version} (${r.metadata.name})`).join(', ')
-  return {
-    kind: 'Missing',
-    message: `spec.rollback.to is "${to}", which is no kept revision; kept are: ${names || 'none'}.`,
   }
 }
 
@@ -151,7 +139,8 @@ const resolving = async (
     const trouble = await refusedTemplate(client, deployment, candidate.revision, image)
     return { ...running, ...(trouble && { trouble }) }
   }
-  const jobPods = await readPods(client, deployment, `job-name=${job.metadata.name}`)
+  // By the Job's uid, not its name: pods of a deleted Job of this name may still be there, with another outcome.
+  const jobPods = await readPods(client, deployment, `batch.kubernetes.io/controller-uid=${job.metadata.uid ?? ''}`)
   const stable = revisions.find((r) => r.metadata.name === deployment.status?.stable?.revision)
   const keep = deployment.spec.model.contract === 'Any' ? undefined : stable?.spec.contract
   const { revision, hash } = candidate
@@ -198,33 +187,28 @@ const refusedTemplate = async (
 
 const podCount = (workload: Deployment): PodCount => ({
   revision: workload.metadata.name,
-  wanted: workload.spec?.replicas ?? 1,
   total: workload.status?.replicas ?? 0,
   ready: workload.status?.readyReplicas ?? 0,
   current: (workload.status?.observedGeneration ?? 0) >= (workload.metadata.generation ?? 0),
 })
 
-/** What keeps the pods of the candidate, or of the serving revision, from being ready. */
-const servingTrouble = async (
+/** What keeps the pods of one revision from being ready; pods are read only where some are not. */
+const troubleOfRevision = async (
   client: KubeClient,
   deployment: ModelDeployment,
   workloads: readonly Deployment[],
-  counts: readonly PodCount[],
+  name: string | undefined,
 ): Promise<Trouble | undefined> => {
-  const { candidate, stable } = deployment.status ?? {}
-  const name = candidate === undefined || candidate.state === 'Pending' ? stable?.revision : candidate.revision
-  const count = counts.find((c) => c.revision === name)
-  if (name === undefined || count === undefined || count.ready >= count.wanted) return undefined
-  const failure = workloads
-    .find((w) => w.metadata.name === name)
-    ?.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
+  const workload = workloads.find((w) => w.metadata.name === name)
+  if (workload === undefined || podCount(workload).ready >= deployment.spec.replicas) return undefined
+  const failure = workload.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
   if (failure !== undefined)
     return {
       reason: 'PodRefused',
-      message: `Pods of ${name} are refused: ${failure.message ?? 'no reason was given'}`,
+      message: `Pods of ${workload.metadata.name} are refused: ${failure.message ?? 'no reason was given'}`,
       fatal: false,
     }
-  return troubleOf(await readPods(client, deployment, `${labelKeys.revision}=${name}`))
+  return troubleOf(await readPods(client, deployment, `${labelKeys.revision}=${workload.metadata.name}`))
 }
 
 const readPods = async (client: KubeClient, deployment: ModelDeployment, labelSelector: string): Promise<PodView[]> => {
@@ -253,7 +237,8 @@ interface Children {
 
 /**
  * Whether a name that this object needs next is taken by an object that is not its own. Only names that the caches
- * do not know are looked up, so a settled object costs no call.
+ * do not know are looked up, and only where something is under way: a settled object costs no call, whether it
+ * serves, is rejected, or is held by a person.
  */
 const nameConflict = async (
   client: KubeClient,
@@ -261,19 +246,22 @@ const nameConflict = async (
   target: Target,
   children: Children,
 ): Promise<{ readonly message: string; readonly passing: boolean } | undefined> => {
-  const { candidate, stable } = deployment.status ?? {}
-  if (
-    target.kind !== 'Revision' ||
-    (candidate === undefined && stable?.hash === target.hash && children.service !== undefined)
-  )
-    return undefined
+  const { spec, status = {} } = deployment
+  const { candidate, stable } = status
+  if (target.kind !== 'Revision' || spec.suspend) return undefined
+  const waits =
+    stable?.hash === target.hash || spec.rollout.paused || rejectionOf(status, target.hash, spec) !== undefined
+  const goes = candidate !== undefined || !waits
+  if (!goes && (stable === undefined || children.service !== undefined)) return undefined
   const { name } = deployment.metadata
   const job = resolveJobName(target.revision, candidate?.attempt ?? 1)
+  const isKept = children.revisions.some((r) => r.metadata.name === target.revision)
   const needed: readonly (readonly [ResourceType, string, boolean])[] = [
     [services, name, children.service !== undefined],
     [deployments, target.revision, children.workloads.some((w) => w.metadata.name === target.revision)],
-    [modelRevisions, target.revision, children.revisions.some((r) => r.metadata.name === target.revision)],
-    [jobs, job, children.ownJobs.some((j) => j.metadata.name === job)],
+    [modelRevisions, target.revision, isKept],
+    // What is resolved already needs no Job.
+    [jobs, job, isKept || children.ownJobs.some((j) => j.metadata.name === job)],
   ]
   for (const [type, wanted, ours] of needed) {
     if (ours) continue

@@ -24,7 +24,7 @@ const settled = (spec = v1): Seen => {
     seenOf(
       deployment,
       {
-        pods: [{ revision: name, wanted: 2, total: 2, ready: 2, current: true }],
+        pods: [{ revision: name, total: 2, ready: 2, current: true }],
         service: { revision: name, readyEndpoints: { [name]: 2 } },
       },
       { revisions: [revision], deployments: [name] },
@@ -149,6 +149,77 @@ describe('a plan', () => {
     expect(deleted(actions)).toEqual(['Job fraud-superseded-resolve'])
   })
 
+  test('takes away the Job of a candidate that was dropped, and keeps the log of one that was rejected', () => {
+    const seen = settled()
+    const job = (revision: string) => ({ name: `${revision}-resolve`, revision, finished: true })
+    const rejected = [
+      {
+        hash: '0123456789',
+        revision: 'fraud-rejected',
+        attempt: 1,
+        class: 'Invalid' as const,
+        reason: 'ModelInvalid',
+        message: 'x',
+        retryToken: '',
+        at: new Date(now).toISOString(),
+      },
+    ]
+    const told = withStatus(seen, { ...seen.deployment.status, rejected })
+    const { actions } = plan({ ...told, jobs: [job('fraud-superseded'), job('fraud-rejected')] }, now)
+    expect(deleted(actions)).toEqual(['Job fraud-superseded-resolve'])
+  })
+
+  test('keeps the revision that the spec asks for beyond the limit, though it is not the candidate yet', () => {
+    const paused = { ...v2.rollout, paused: true }
+    const seen = settled({ ...v2, rollout: paused, revisionHistoryLimit: 0 })
+    const asked = revisionOf(deploymentOf(v2), 'v2')
+    const other = revisionOf(deploymentOf(specOf('https://models.example/3.onnx')), 'v3')
+    const { actions } = plan({ ...seen, revisions: [...seen.revisions, asked, other] }, now)
+    expect(deleted(actions)).toEqual([`ModelRevision ${other.metadata.name}`])
+  })
+
+  test('of a version that may mend a crashing one goes on: what ails the serving pods is not held against it', () => {
+    const crash = { reason: 'PodCrashed', message: 'Container runtime exited.', fatal: true } as const
+    const old = settled(v2)
+    const seen = { ...old, observed: { ...old.observed, servingTrouble: crash } }
+    const started = plan(seen, now).status
+    const { status, actions } = plan(withStatus(seen, started), now)
+    expect(status.candidate).toMatchObject({ state: 'Pending' })
+    expect(status.candidate?.reason).toBeUndefined()
+    expect(applied(actions)).toContain(`Job ${status.candidate?.revision ?? ''}-resolve`)
+  })
+
+  test('of an object suspended in the middle stops the clock of its deadline', () => {
+    const seen = settled(v2)
+    const started = plan(seen, now).status
+    const held = withStatus(settled({ ...v2, suspend: true }), started)
+    const { status } = plan(held, now)
+    expect(status.candidate).toMatchObject({ state: 'Pending', revision: started.candidate?.revision })
+    const later = now + 86_400_000
+    const resumed = plan(withStatus(seen, status), later).status
+    expect(Date.parse(resumed.candidate?.deadlineAt ?? '')).toBeGreaterThan(later)
+    expect(resumed.rejected ?? []).toEqual([])
+  })
+
+  test('leaves the Service on a candidate that it has reached when the spec is refused after that', () => {
+    const seen = settled(v2)
+    const { candidate } = plan(seen, now).status
+    if (candidate === undefined) throw new Error('no candidate')
+    const promoting = withStatus(seen, {
+      ...seen.deployment.status,
+      candidate: { ...candidate, state: 'Promoting', version: 'v2' },
+    })
+    const refusal = { reason: 'NotImplemented', message: 'x' } as const
+    const selected = (revision: string): unknown => {
+      const observed = { ...promoting.observed, refusal, service: { revision, readyEndpoints: {} } }
+      const { actions } = plan({ ...promoting, observed }, now)
+      return actions.flatMap((a) => (a.do === 'apply' && a.object.kind === 'Service' ? [a.object.spec] : []))
+    }
+    const stable = seen.deployment.status?.stable?.revision ?? ''
+    expect(selected(candidate.revision)).toMatchObject([{ selector: { 'slipway.dev/revision': candidate.revision } }])
+    expect(selected(stable)).toMatchObject([{ selector: { 'slipway.dev/revision': stable } }])
+  })
+
   test('whose ModelRevision was deleted leaves its pods alone and says what to do', () => {
     const seen = settled()
     const { status, actions } = plan({ ...seen, revisions: [], observed: { ...seen.observed, revisions: [] } }, now)
@@ -159,6 +230,13 @@ describe('a plan', () => {
 })
 
 describe('conditions', () => {
+  test('a new number of replicas is not Ready before its pods are, not even in the first status that knows of it', () => {
+    const { status } = plan(settled({ ...v1, replicas: 5 }), now)
+    expect(condition(status, 'Ready')).toMatchObject({ status: 'False', reason: 'Scaling' })
+    expect(condition(status, 'Ready')?.message).toContain('has 2 of 5 pods ready')
+    expect(condition(status, 'Available')?.status).toBe('True')
+  })
+
   test('lastTransitionTime moves only when the status of a condition flips', () => {
     const seen = settled()
     const before = condition(seen.deployment.status ?? {}, 'Ready')
@@ -206,6 +284,16 @@ describe('conditions', () => {
       observed: { ...moving.observed, service: { revision: 'fraud-next', readyEndpoints: {} } },
     }
     expect(condition(plan(nobody, now).status, 'Available')?.status).toBe('False')
+  })
+
+  test('a command whose id is half a character is answered in text that the API server keeps as it is', () => {
+    const seen = settled()
+    for (const id of ['\ud83d', `${'x'.repeat(127)}😀`]) {
+      const annotations = { 'slipway.dev/command': JSON.stringify({ id, op: 'promote' }) }
+      const metadata = { ...seen.deployment.metadata, annotations }
+      const { status } = plan({ ...seen, deployment: { ...seen.deployment, metadata } }, now)
+      expect(status.lastCommand?.id.isWellFormed()).toBe(true)
+    }
   })
 
   test('a command is answered once, with what to do instead', () => {

@@ -5,7 +5,8 @@ import type { ModelRevision } from '../api/modelrevision.ts'
 import { parseDuration } from '../api/duration.ts'
 import type { Observed } from '../rollout/observed.ts'
 import type { Rollout, Transition } from '../rollout/decision.ts'
-import { next } from '../rollout/next.ts'
+import { next, suspended } from '../rollout/next.ts'
+import { hasTraffic } from '../rollout/states.ts'
 import { directService, modelRevision, resolveJob, revisionDeployment, type ResolvedModel } from './desired/children.ts'
 import { newestFirst, resolveJobName } from './names.ts'
 import { statusOf } from './status.ts'
@@ -56,7 +57,7 @@ export const plan = (seen: Seen, now: number): Plan => {
   const { deployment, observed } = seen
   const persisted = rolloutOf(deployment.status)
   if (deployment.spec.suspend) {
-    return { status: statusOf(deployment, persisted, observed, now), transitions: [], actions: [] }
+    return { status: statusOf(deployment, suspended(persisted), observed, now), transitions: [], actions: [] }
   }
   const { rollout, transitions, wakeAt } = next(deployment.spec, persisted, observed, now)
   return {
@@ -91,7 +92,9 @@ const wanted = (seen: Seen, rollout: Rollout): Action[] => {
     const object = revisionDeployment(seen.deployment, name, revision.spec.podTemplate, replicas)
     actions.push({ do: 'apply', object, why: `${name} needs ${replicas} pods` })
   }
-  const serving = candidate?.state === 'Promoting' && seen.observed.refusal === undefined ? candidate : stable
+  const { observed } = seen
+  const goes = candidate?.state === 'Promoting' && (observed.refusal === undefined || hasTraffic(observed, candidate))
+  const serving = goes ? candidate : stable
   if (serving !== undefined) {
     actions.push({
       do: 'apply',
@@ -127,6 +130,9 @@ const resolving = (seen: Seen, candidate: NonNullable<Rollout['candidate']>): Ac
 const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const { candidate, stable, previous } = rollout
   const referred = new Set([stable, previous, candidate].flatMap((r) => r?.revision ?? []))
+  // What the spec asks for is in use too, though it may not be the candidate yet.
+  const { target } = seen.observed
+  const needed = new Set([...referred, ...(target.kind === 'Revision' ? [target.revision] : [])])
   const selected = seen.observed.service.revision
   const deployments = seen.deployments
     .filter((name) => !referred.has(name) && name !== selected)
@@ -134,12 +140,17 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
   // The Job of a revision that is resolved has ended, though its controller may not have said so yet: it stays for its log.
   const resolved = new Set(seen.revisions.map((r) => r.metadata.name))
+  // So do those that tell of a failure. One of a candidate that was dropped goes, ended or not: the same revision may
+  // come again, and count its attempts from 1.
+  const told = new Set([candidate, ...(rollout.rejected ?? [])].flatMap((r) => r?.revision ?? []))
   const jobs = seen.jobs
-    .filter(({ name, revision, finished }) => name !== job && !finished && !resolved.has(revision))
+    .filter(
+      ({ name, revision, finished }) => name !== job && !resolved.has(revision) && !(finished && told.has(revision)),
+    )
     .map(({ name }): Action => ({ do: 'delete', kind: 'Job', name, why: `nobody waits for ${name} any more` }))
   const limit = seen.deployment.spec.revisionHistoryLimit
   const revisions = newestFirst(seen.revisions)
-    .filter((r) => !referred.has(r.metadata.name) && r.metadata.name !== selected)
+    .filter((r) => !needed.has(r.metadata.name) && r.metadata.name !== selected)
     .slice(limit)
     .map(({ metadata: { name } }): Action => ({
       do: 'delete',

@@ -5,9 +5,13 @@ import type { Condition, ModelDeployment, ModelDeploymentStatus } from '../api/m
 import type { Observed } from '../rollout/observed.ts'
 import type { Rollout } from '../rollout/decision.ts'
 import { rejectionOf } from '../rollout/next.ts'
+import { cut } from '../rollout/text.ts'
 import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
+
+/** Characters of a condition's message: two messages of a rollout and what is said around them. */
+const conditionLimit = 2048
 
 type Claim = readonly [status: 'True' | 'False' | 'Unknown', reason: Reason, message: string]
 
@@ -86,7 +90,14 @@ const conditionsOf = (view: View, now: number): Condition[] => {
   return Object.entries(claims).map(([type, [status, reason, message]]) => {
     const old = before.find((c) => c.type === type)
     const lastTransitionTime = old?.status === status ? old.lastTransitionTime : new Date(now).toISOString()
-    return { type, status, reason, message: message.slice(0, 2048), lastTransitionTime, observedGeneration: generation }
+    return {
+      type,
+      status,
+      reason,
+      message: cut(message, conditionLimit),
+      lastTransitionTime,
+      observedGeneration: generation,
+    }
   })
 }
 
@@ -112,7 +123,7 @@ const progressOf = (view: View): Progress => {
   if (seen.target.kind === 'Missing')
     return stalled('RollbackTargetNotFound', `${seen.target.message}${stillServing(view)}`)
   if (seen.target.hash !== rollout.stable?.hash) {
-    const rejection = rejectionOf(rollout, seen.target.hash, spec.rollout.retryToken)
+    const rejection = rejectionOf(rollout, seen.target.hash, spec)
     if (rejection !== undefined) {
       return stalled(
         known(rejection.reason) ?? 'DeadlineExceeded',
@@ -128,7 +139,7 @@ const progressOf = (view: View): Progress => {
 
 /** The spec's version is the serving one: are all its pods there? */
 const settled = (view: View): Progress => {
-  const { rollout, seen } = view
+  const { deployment, rollout, seen } = view
   const { stable } = rollout
   if (stable === undefined) return underWay('Resolving', 'The first version is about to be resolved.')
   if (!seen.revisions.some((r) => r.name === stable.revision)) {
@@ -139,18 +150,20 @@ const settled = (view: View): Progress => {
   }
   const pods = podsOf(view, stable.revision)
   const name = `${stable.version} (${stable.revision})`
-  if (pods === undefined || !pods.current || pods.ready !== pods.wanted || pods.total !== pods.wanted) {
-    const trouble = seen.trouble === undefined ? '' : ` ${seen.trouble.message}`
+  // What the spec asks for, not what the Deployment has been told so far: a new number counts from the first status on.
+  const { replicas } = deployment.spec
+  if (pods === undefined || !pods.current || pods.ready !== replicas || pods.total !== replicas) {
+    const trouble = seen.servingTrouble === undefined ? '' : ` ${sentence(seen.servingTrouble.message)}`
     return underWay(
-      seen.trouble?.reason ?? 'Scaling',
-      `${name} has ${pods?.ready ?? 0} of ${pods?.wanted ?? 0} pods ready.${trouble}`,
+      seen.servingTrouble?.reason ?? 'Scaling',
+      `${name} has ${pods?.ready ?? 0} of ${replicas} pods ready.${trouble}`,
     )
   }
   const waiting = isHeldByRollback(view)
     ? ' spec.rollback.to holds it there; the edited spec.model waits until that is cleared.'
     : ''
   return {
-    Ready: ['True', 'RolledOut', `${name} serves on ${pods.ready} of ${pods.wanted} pods.${waiting}`],
+    Ready: ['True', 'RolledOut', `${name} serves on ${pods.ready} of ${replicas} pods.${waiting}`],
     Reconciling: ['False', 'AsExpected', 'Nothing is under way.'],
     Stalled: ['False', 'AsExpected', 'Nothing is wrong.'],
   }
@@ -165,11 +178,9 @@ const availableOf = ({ rollout, seen, deployment }: View): Claim => {
   if (ready > 0) return ['True', 'Serving', `${version} (${serving}) answers.`]
   if (deployment.spec.replicas === 0)
     return ['False', 'ScaledToZero', 'spec.replicas is 0: nobody answers. Set it to at least 1.']
-  return [
-    'False',
-    'NoReadyPods',
-    `No pod of ${version} (${serving}) is ready.${seen.trouble === undefined ? '' : ` ${seen.trouble.message}`}`,
-  ]
+  const trouble = serving === rollout.candidate?.revision ? seen.trouble : seen.servingTrouble
+  const why = trouble === undefined ? '' : ` ${sentence(trouble.message)}`
+  return ['False', 'NoReadyPods', `No pod of ${version} (${serving}) is ready.${why}`]
 }
 
 /** A reason that another release wrote into the status may not be in this table. */
@@ -185,10 +196,9 @@ const stateReason: Readonly<Record<string, Reason>> = {
 const stateMessage = (view: View): string => {
   const { candidate } = view.rollout
   if (candidate === undefined) return ''
-  const pods = podsOf(view, candidate.revision)
   switch (candidate.state) {
     case 'Provisioning':
-      return `${candidate.version ?? ''} (${candidate.revision}) has ${candidate.readyReplicas ?? 0} of ${pods?.wanted ?? view.deployment.spec.replicas} pods ready.`
+      return `${candidate.version ?? ''} (${candidate.revision}) has ${candidate.readyReplicas ?? 0} of ${view.deployment.spec.replicas} pods ready.`
     case 'Promoting':
       return `The Service moves to ${candidate.version ?? ''} (${candidate.revision}).`
     default:

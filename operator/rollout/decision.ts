@@ -3,6 +3,7 @@ import { rejectionClass, type Reason } from '../api/conditions.ts'
 import { parseDuration } from '../api/duration.ts'
 import type { Candidate, ModelDeploymentSpec, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Observed, RevisionFacts, Trouble } from './observed.ts'
+import { cut } from './text.ts'
 
 /** The part of the status that a rollout owns; conditions and counts are derived from it elsewhere. */
 export type Rollout = Pick<ModelDeploymentStatus, 'stable' | 'previous' | 'candidate' | 'rejected' | 'history'>
@@ -25,16 +26,13 @@ export interface Situation {
 
 /** What one state decides: stay (perhaps with a new candidate record), or move on. */
 export type Decision =
-  | { readonly kind: 'Stay'; readonly candidate: Candidate; readonly wakeAt?: number }
+  | { readonly kind: 'Stay'; readonly candidate: Candidate }
   | { readonly kind: 'Move'; readonly rollout: Rollout; readonly transition: Transition }
 
 /** How many history entries and rejections a status keeps. */
 export const historyLimit = 20
 
 const rejectedLimit = 20
-
-/** 20 + 20 messages of this length keep a status far below what etcd takes. */
-export const messageLimit = 1024
 
 export const move = ({ rollout }: Situation, candidate: Candidate, reason: Reason, message: string): Decision => ({
   kind: 'Move',
@@ -57,7 +55,7 @@ export const reject = (situation: Situation, candidate: Candidate, trouble: Trou
     attempt: candidate.attempt,
     class: rejectionClass(trouble.reason),
     reason: trouble.reason,
-    message: trouble.message.slice(0, messageLimit),
+    message: cut(trouble.message),
     retryToken: spec.rollout.retryToken,
     at: at(now),
   }
@@ -90,6 +88,12 @@ export const pointerFacts = (revision: RevisionFacts) => ({
   digest: revision.digest,
   image: revision.image,
 })
+
+/**
+ * The candidate while something else than its own progress holds it: a deadline counts time without progress, and
+ * waiting for a person is none. It gets a new one when it goes on.
+ */
+export const withoutDeadline = (candidate: Candidate): Candidate => without(candidate, 'deadlineAt')
 
 export const calm = (candidate: Candidate): Candidate => without(candidate, 'reason', 'message')
 

@@ -54,14 +54,14 @@ class World {
   refusal: Observed['refusal']
 
   observe(): Observed {
-    const wanted = this.spec.replicas
+    const total = this.spec.replicas
     const hash = Number(this.rollout.candidate?.hash ?? 0)
     return {
       target: { kind: 'Revision', hash: `${this.target}`, revision: `fraud-${this.target}` },
       specHash: `${this.target}`,
       revisions: this.revisions,
       resolution: this.resolutions.get(hash) ?? { kind: 'Running' },
-      pods: [...this.ready].map(([name, ready]) => ({ revision: name, wanted, total: wanted, ready, current: true })),
+      pods: [...this.ready].map(([name, ready]) => ({ revision: name, total, ready, current: true })),
       ...(this.trouble && { trouble: this.trouble }),
       ...(this.refusal && { refusal: this.refusal }),
       service: { ...(this.service && { revision: this.service }), readyEndpoints: Object.fromEntries(this.ready) },
@@ -88,7 +88,8 @@ class World {
     for (const name of running) if (!this.ready.has(name)) this.ready.set(name, 0)
     for (const name of Array.from(this.ready.keys()))
       if (!running.includes(name) && name !== this.service) this.ready.delete(name)
-    const serving = candidate?.state === 'Promoting' ? candidate.revision : stable?.revision
+    const goes = candidate?.state === 'Promoting' && (this.refusal === undefined || this.service === candidate.revision)
+    const serving = goes ? candidate.revision : stable?.revision
     if (serving !== undefined) this.service = serving
   }
 
@@ -280,6 +281,81 @@ describe('what goes wrong', () => {
     expect(world.rollout.candidate?.state).toBe('Provisioning')
   })
 
+  test('a fetch that failed is tried again when its time has come, also when its Job is gone by then', () => {
+    const world = failing({ kind: 'Failed', reason: 'ModelUnreachable', message: 'refused', retryable: true })
+    world.step()
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ attempt: 1, reason: 'ModelUnreachable' })
+    world.resolutions.delete(2)
+    world.now += minute
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ attempt: 2, message: 'refused' })
+    expect(world.rollout.candidate?.retryAt).toBeUndefined()
+  })
+
+  test('a version rejected for its contract is tried again as soon as spec.model.contract says Any', () => {
+    const world = failing({ kind: 'Failed', reason: 'ContractIncompatible', message: 'input x', retryable: false })
+    for (let i = 0; i < 3; i++) world.step()
+    expect(world.rollout.candidate).toBeUndefined()
+    world.spec = { ...world.spec, model: { ...world.spec.model, contract: 'Any' } }
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ hash: '2', attempt: 2 })
+  })
+
+  test('a candidate whose ModelRevision was deleted is resolved again', () => {
+    const world = failing(resolved(2))
+    while (world.rollout.candidate?.state !== 'Provisioning') {
+      world.step()
+      world.act()
+    }
+    world.revisions = world.revisions.filter((r) => r.name !== 'fraud-2')
+    world.step()
+    expect(world.rollout.candidate).toMatchObject({ state: 'Pending', attempt: 2 })
+    world.settle()
+    expect(world.rollout.stable?.revision).toBe('fraud-2')
+  })
+
+  test('a first version that died while the Service moved makes way for the spec that mends it', () => {
+    const world = new World()
+    while (world.rollout.candidate?.state !== 'Promoting') {
+      world.step()
+      world.act()
+      world.resolutions.set(1, resolved(1))
+      world.becomeReady()
+    }
+    world.ready.set('fraud-1', 0)
+    world.target = 2
+    world.settle()
+    expect(world.rollout.stable?.revision).toBe('fraud-2')
+  })
+
+  test('a refusal that comes after the Service has moved does not move it back', () => {
+    const world = failing(resolved(2))
+    while (world.service !== 'fraud-2') {
+      world.step()
+      world.act()
+      world.becomeReady()
+    }
+    world.refusal = { reason: 'NotImplemented', message: 'x' }
+    world.step()
+    expect(world.rollout.stable?.revision).toBe('fraud-2')
+  })
+
+  test('no message is longer than the schema takes, and none is cut through a character', () => {
+    const world = failing(resolved(2))
+    const message = `${'x'.repeat(1023)}😀${'y'.repeat(2000)}`
+    world.step()
+    world.trouble = { reason: 'PodRefused', message, fatal: false }
+    world.step()
+    expect(world.rollout.candidate?.message?.slice(1022)).toBe('x�')
+    world.trouble = { reason: 'PodCrashed', message, fatal: true }
+    world.step()
+    for (const { message: kept } of [...(world.rollout.rejected ?? []), ...(world.rollout.history ?? [])]) {
+      expect(kept.isWellFormed()).toBe(true)
+      expect(kept.length).toBeLessThanOrEqual(1024)
+    }
+  })
+
   test('pods that all die while the Service moves take the Service back to the old version', () => {
     const world = failing(resolved(2))
     while (world.rollout.candidate?.state !== 'Promoting') {
@@ -292,6 +368,69 @@ describe('what goes wrong', () => {
     world.act()
     expect(world.rollout.stable?.revision).toBe('fraud-1')
     expect(world.service).toBe('fraud-1')
+  })
+})
+
+describe('what is held', () => {
+  const provisioned = (): World => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.resolutions.set(2, resolved(2))
+    while (world.rollout.candidate?.state !== 'Provisioning') {
+      world.step()
+      world.act()
+    }
+    return world
+  }
+
+  test('for longer than the deadline is not rejected for it when it goes on', () => {
+    const paused = provisioned()
+    paused.ready.set('fraud-2', 1)
+    paused.step()
+    paused.spec = specWith({ paused: true })
+    paused.becomeReady()
+    paused.step()
+    paused.now += 60 * minute
+    paused.ready.set('fraud-2', 1)
+    paused.step()
+    expect(paused.rollout.candidate?.state).toBe('Provisioning')
+
+    const refused = provisioned()
+    refused.refusal = { reason: 'NotImplemented', message: 'x' }
+    refused.step()
+    refused.now += 60 * minute
+    refused.refusal = undefined
+    refused.step()
+    expect(refused.rollout.candidate?.state).toBe('Provisioning')
+    // From there on it has its time, and no more.
+    refused.now += 16 * minute
+    refused.step()
+    expect(refused.rollout.candidate).toBeUndefined()
+  })
+
+  test('is not looked at over and over once its deadlines have passed', () => {
+    const world = provisioned()
+    world.refusal = { reason: 'NotImplemented', message: 'x' }
+    world.now += 60 * minute
+    world.step()
+    const { wakeAt } = next(world.spec, world.rollout, world.observe(), world.now)
+    expect(wakeAt).toBeUndefined()
+  })
+
+  test('a way back to the previous version that takes longer than it is kept is not a loop', () => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.settle()
+    world.target = 1
+    world.step()
+    world.ready.set('fraud-1', 1)
+    world.now += 10 * minute
+    world.step()
+    expect(world.rollout).toMatchObject({ previous: { hash: '1' }, candidate: { hash: '1' } })
+    const { wakeAt = Infinity } = next(world.spec, world.rollout, world.observe(), world.now)
+    expect(wakeAt).toBeGreaterThan(world.now)
   })
 })
 
@@ -346,6 +485,12 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   },
   {
     weight: 1,
+    arbitrary: fc.boolean().map<Event>((refused) => (w) => {
+      w.refusal = refused ? { reason: 'NameConflict', message: 'taken' } : undefined
+    }),
+  },
+  {
+    weight: 1,
     arbitrary: fc.integer({ min: 0, max: 3 }).map<Event>((replicas) => (w) => {
       w.spec = { ...w.spec, replicas }
     }),
@@ -367,6 +512,10 @@ test('in any order of events the Service selects a revision that has its pods, a
         expect(previous?.hash).not.toBe(stable?.hash ?? '-')
         if (candidate !== undefined) expect(rejected?.find((r) => r.hash === candidate.hash)).toBeUndefined()
         expect((history ?? []).length).toBeLessThanOrEqual(20)
+        // Where nothing changes but for time, it wakes in the future: a past one would be a loop.
+        const { rollout, wakeAt } = next(world.spec, world.rollout, world.observe(), world.now)
+        if (JSON.stringify(rollout) === JSON.stringify(world.rollout))
+          expect(wakeAt ?? Infinity).toBeGreaterThan(world.now)
       }
     }),
   )
@@ -379,6 +528,7 @@ test('the same inputs give the same answer, and repeating a step that settled ch
       for (const event of sequence) event(world)
       world.spec = { ...specWith(), replicas: 1 }
       world.trouble = undefined
+      world.refusal = undefined
       world.resolutions.clear()
       world.settle()
       world.settle()

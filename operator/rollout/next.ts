@@ -8,14 +8,15 @@ import {
   type Situation,
   type Decision,
   historyLimit,
-  messageLimit,
   entered,
   pointerFacts,
   at,
   without,
+  withoutDeadline,
 } from './decision.ts'
 import type { Observed } from './observed.ts'
-import { step } from './states.ts'
+import { hasTraffic, step } from './states.ts'
+import { cut } from './text.ts'
 
 export interface Next {
   readonly rollout: Rollout
@@ -35,30 +36,48 @@ export const next = (spec: ModelDeploymentSpec, persisted: Rollout, seen: Observ
   const situation: Situation = { spec, rollout, seen, now }
   const moved = supersede(situation) ?? release(situation) ?? begin(situation)
   if (moved !== undefined) return written(situation, moved)
-  if (rollout.candidate === undefined) return { rollout, transitions: [], ...wake(rollout.previous?.expiresAt) }
+  if (rollout.candidate === undefined) return { rollout, transitions: [], ...wake(now, rollout.previous?.expiresAt) }
   const decision = step(situation, rollout.candidate)
   if (decision.kind === 'Move') return written(situation, decision)
-  const wakeAt = decision.wakeAt ?? earliest(decision.candidate.deadlineAt, rollout.previous?.expiresAt)
+  const { candidate } = decision
   return {
-    rollout: { ...rollout, candidate: decision.candidate },
+    rollout: { ...rollout, candidate },
     transitions: [],
-    ...(wakeAt === undefined ? {} : { wakeAt }),
+    ...wake(now, candidate.deadlineAt, candidate.retryAt, rollout.previous?.expiresAt),
   }
 }
 
-/** The rejection that holds back the hash, unless the retry token has changed since. */
-export const rejectionOf = (rollout: Rollout, hash: string, retryToken: string): Rejection | undefined =>
-  rollout.rejected?.find((r) => r.hash === hash && r.retryToken === retryToken)
+/** The rollout of a suspended object: as it is, but for the deadline, which does not count that time. */
+export const suspended = (rollout: Rollout): Rollout =>
+  rollout.candidate === undefined ? rollout : { ...rollout, candidate: withoutDeadline(rollout.candidate) }
+
+/**
+ * The rejection that holds back the hash, unless the retry token has changed since. What contract Any allows is no
+ * longer held back by the contract; that field is no part of the hash.
+ */
+export const rejectionOf = (
+  rollout: Rollout,
+  hash: string,
+  { model, rollout: { retryToken } }: ModelDeploymentSpec,
+): Rejection | undefined =>
+  rollout.rejected?.find(
+    (r) =>
+      r.hash === hash &&
+      r.retryToken === retryToken &&
+      !(r.reason === 'ContractIncompatible' && model.contract === 'Any'),
+  )
 
 /**
  * The spec now asks for something else. A candidate that already gets the traffic finishes its swap first
- * (late-change rule); any other is dropped without blame.
+ * (late-change rule); any other is dropped without blame. A first version that gets it and does not answer has
+ * nothing to finish: nobody else can answer but the version that mends it.
  */
 const supersede = ({ rollout, seen }: Situation): Decision | undefined => {
-  const { candidate } = rollout
+  const { candidate, stable } = rollout
   if (candidate === undefined) return undefined
   if (seen.target.kind === 'Revision' && seen.target.hash === candidate.hash) return undefined
-  if (candidate.state === 'Promoting' && seen.service.revision === candidate.revision) return undefined
+  const answers = (seen.service.readyEndpoints[candidate.revision] ?? 0) > 0
+  if (hasTraffic(seen, candidate) && (stable !== undefined || answers)) return undefined
   return {
     kind: 'Move',
     rollout: without(rollout, 'candidate'),
@@ -105,8 +124,7 @@ const begin = ({ spec, rollout, seen, now }: Situation): Decision | undefined =>
   if (rollout.candidate !== undefined || seen.refusal !== undefined || spec.rollout.paused) return undefined
   if (seen.target.kind !== 'Revision' || seen.target.hash === rollout.stable?.hash) return undefined
   const { hash, revision } = seen.target
-  const token = spec.rollout.retryToken
-  if (rejectionOf(rollout, hash, token) !== undefined) return undefined
+  if (rejectionOf(rollout, hash, spec) !== undefined) return undefined
   const before = rollout.rejected?.find((r) => r.hash === hash)
   const warm = rollout.previous?.hash === hash
   const kept = seen.revisions.find((r) => r.name === revision)
@@ -135,16 +153,15 @@ const begin = ({ spec, rollout, seen, now }: Situation): Decision | undefined =>
 const written = ({ now }: Situation, decision: Decision): Next => {
   if (decision.kind === 'Stay') throw new Error('only a move is written to the history')
   const { rollout, transition } = decision
-  const entry = { at: at(now), ...transition, message: transition.message.slice(0, messageLimit) }
+  const entry = { at: at(now), ...transition, message: cut(transition.message) }
   return {
     rollout: { ...rollout, history: [...(rollout.history ?? []), entry].slice(-historyLimit) },
     transitions: [transition],
   }
 }
 
-const wake = (instant: string | undefined) => (instant === undefined ? {} : { wakeAt: Date.parse(instant) })
-
-const earliest = (...instants: (string | undefined)[]): number | undefined => {
-  const known = instants.filter((i) => i !== undefined).map((i) => Date.parse(i))
-  return known.length === 0 ? undefined : Math.min(...known)
+/** The next instant of these. One that has passed and changed nothing is none: to wake for it would be a loop. */
+const wake = (now: number, ...instants: (string | undefined)[]): { readonly wakeAt?: number } => {
+  const ahead = instants.flatMap((i) => (i === undefined ? [] : [Date.parse(i)])).filter((instant) => instant > now)
+  return ahead.length === 0 ? {} : { wakeAt: Math.min(...ahead) }
 }

@@ -24,7 +24,6 @@ export type Resolution =
 /** Pods of one revision, as its Deployment counts them. `current` is false until the Deployment's controller has seen its spec. */
 export interface PodCount {
   readonly revision: string
-  readonly wanted: number
   readonly total: number
   readonly ready: number
   readonly current: boolean
@@ -46,7 +45,10 @@ export interface Observed {
   readonly revisions: readonly RevisionFacts[]
   readonly resolution: Resolution
   readonly pods: readonly PodCount[]
+  /** What keeps the candidate from going on; never what ails the serving revision, which a new version may mend. */
   readonly trouble?: Trouble
+  /** What keeps pods of the serving revision from being ready. */
+  readonly servingTrouble?: Trouble
   /** The revision that the Service selects, and how many endpoints of each revision it really lists as ready. */
   readonly service: { readonly revision?: string; readonly readyEndpoints: Readonly<Record<string, number>> }
   /** Set when this spec must not go forward at all; the serving revision is kept as it is. */
