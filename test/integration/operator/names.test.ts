@@ -112,9 +112,10 @@ describe('a name that someone else holds', () => {
       )
       await stage.says(name, 'Available', 'False', 'NoVersionYet')
       expect(await stage.client.get(taken.type, stage.namespace, taken.needed(name))).toEqual(before)
-      expect((await stage.events(name)).filter((e) => e.reason === 'NameConflict').map((e) => e.message)).toEqual([
-        message,
-      ])
+      // Events are written in the background, a moment after the status.
+      const conflicts = async () => (await stage.events(name)).filter((e) => e.reason === 'NameConflict')
+      await eventually(`an Event says that ${what} is taken`, async () => (await conflicts()).length > 0)
+      expect((await conflicts()).map((e) => e.message)).toEqual([message])
 
       await stage.client.delete(taken.type, stage.namespace, taken.needed(name))
       await stage.ready(name)
