@@ -5,7 +5,7 @@ test('the image is all that has to be set', () => {
   const config = readConfig({
     SLIPWAY_RUNTIME_IMAGE: 'runtime:1',
     POD_NAME: 'slipway-0',
-    SLIPWAY_WATCH_NAMESPACES: 'a, b,',
+    SLIPWAY_WATCH_NAMESPACES: 'a, b, a,',
   })
   expect(config).toMatchObject({
     runtimeImage: 'runtime:1',
@@ -17,8 +17,14 @@ test('the image is all that has to be set', () => {
 })
 
 test('every bad variable is named at once, with what was found', () => {
-  const read = () => readConfig({ SLIPWAY_LOG_LEVEL: 'loud', SLIPWAY_WORKERS: '0', SLIPWAY_RESYNC_INTERVAL: 'daily' })
+  const read = () =>
+    readConfig({
+      SLIPWAY_LOG_LEVEL: 'loud',
+      SLIPWAY_WORKERS: '0',
+      SLIPWAY_RESYNC_INTERVAL: 'daily',
+      SLIPWAY_WATCH_NAMESPACES: 'shop,*',
+    })
   expect(read).toThrow(ConfigError)
-  for (const words of ['SLIPWAY_RUNTIME_IMAGE is not set', '"loud"', 'SLIPWAY_WORKERS is "0"', '"daily"'])
+  for (const words of ['SLIPWAY_RUNTIME_IMAGE is not set', '"loud"', 'SLIPWAY_WORKERS is "0"', '"daily"', '"*"'])
     expect(read).toThrow(words)
 })

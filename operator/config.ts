@@ -27,6 +27,9 @@ export interface Config {
 /** Variables that are missing or wrong, all at once, each with what was found and what it should be. */
 export class ConfigError extends Error {}
 
+/** @see RFC 1123 */
+const isNamespace = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+
 /** @throws ConfigError naming every bad variable */
 export const readConfig = (env: Readonly<Record<string, string | undefined>>): Config => {
   const problems: string[] = []
@@ -57,12 +60,14 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
   if (logLevel === undefined) {
     problems.push(`SLIPWAY_LOG_LEVEL is "${level}"; it must be one of ${logLevels.join(', ')}`)
   }
+  const named = (env['SLIPWAY_WATCH_NAMESPACES'] ?? '').split(',').map((n) => n.trim())
+  // Each once: two watches of one namespace would fill the same cache.
+  const watchNamespaces = [...new Set(named)].filter((n) => n !== '')
+  for (const name of watchNamespaces.filter((n) => !isNamespace.test(n)))
+    problems.push(`SLIPWAY_WATCH_NAMESPACES has "${name}"; names of namespaces are lower-case letters, digits and -`)
   const config: Config = {
     runtimeImage,
-    watchNamespaces: (env['SLIPWAY_WATCH_NAMESPACES'] ?? '')
-      .split(',')
-      .map((n) => n.trim())
-      .filter((n) => n !== ''),
+    watchNamespaces,
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}`,
     lease: { namespace: env['POD_NAMESPACE'] || 'default', name: env['SLIPWAY_LEASE_NAME'] || 'slipway-operator' },
     ports: {
