@@ -40,6 +40,7 @@ export const reasons = {
   },
   // Users
   NoVersionYet: { meaning: 'No version has been rolled out yet.', fix: '' },
+  ServiceMissing: { meaning: 'The Service was deleted; the operator makes it again.', fix: '' },
   NoReadyPods: { meaning: 'No pod of the serving revision is ready.', fix: '' },
   ScaledToZero: { meaning: 'spec.replicas is 0.', fix: 'set spec.replicas to at least 1' },
   NotMeasured: { meaning: 'traffic.mode Direct has no router that counts requests.', fix: '' },
@@ -117,6 +118,11 @@ export const reasons = {
   PodRefused: {
     meaning: 'The API server or the kubelet refuses to start the pods.',
     fix: 'read the message',
+    rejects: 'Infra',
+  },
+  WriteRefused: {
+    meaning: 'The API server refuses a change that the operator has to make.',
+    fix: 'read the message: grant the right, raise the quota or correct the admission policy',
     rejects: 'Infra',
   },
   NotReady: { meaning: 'Pods run but do not become ready.', fix: 'read their log', rejects: 'Infra' },

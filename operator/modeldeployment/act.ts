@@ -41,9 +41,9 @@ export const act = async (
   const due = actions.filter((action) => isDue(hands.caches, planned, action))
   if (due.length === 0) return 0
   const { namespace, name, resourceVersion } = planned.metadata
-  const live = await hands.client.get(modelDeployments, namespace, name, { signal })
-  if (live.metadata.resourceVersion !== resourceVersion) {
-    throw new OutdatedError(`${namespace ?? ''}/${name} has changed since it was planned`)
+  const live = await hands.client.find(modelDeployments, namespace, name, { signal })
+  if (live?.metadata.resourceVersion !== resourceVersion) {
+    throw new OutdatedError(`${namespace ?? ''}/${name} has changed or gone since it was planned`)
   }
   for (const action of due) {
     if (action.do === 'apply') await applyChild(hands, action, signal)

@@ -59,6 +59,7 @@ export const modelDeploymentController = (
     const owner = ownerKeyOf(written)
     if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
   }
+  const refusedWrites = new Map<string, string>()
   const applier = new Applier({ client, log, onWritten })
   const controller = new Controller({
     name: 'modeldeployment',
@@ -68,7 +69,7 @@ export const modelDeploymentController = (
     maxConcurrentReconciles: workers,
     reconcile: (key, { log: keyLog, signal }) =>
       reconcile(
-        { client, events, applier, caches, consistency, releaseImage, log: keyLog, clock: Date.now },
+        { client, events, applier, caches, consistency, refusedWrites, releaseImage, log: keyLog, clock: Date.now },
         key,
         signal,
       ),

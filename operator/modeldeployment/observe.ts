@@ -3,7 +3,7 @@
 import type { ModelDeployment } from '../api/modeldeployment.ts'
 import type { ModelRevision } from '../api/modelrevision.ts'
 import { revisionHash } from '../api/identity.ts'
-import { isForbidden, isInvalid } from '../kube/errors.ts'
+import { isInvalid } from '../kube/errors.ts'
 import type { KubeClient } from '../kube/client.ts'
 import {
   deployments,
@@ -25,6 +25,7 @@ import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
 import { labelKeys, newestFirst, resolveJobName } from './names.ts'
 import { notImplemented } from './notimplemented.ts'
 import type { Seen } from './plan.ts'
+import { isRefused } from './refused.ts'
 import { isFinished, resolutionOf } from './resolution.ts'
 import { modelRevisions } from './resources.ts'
 import { targetOf } from './target.ts'
@@ -53,6 +54,8 @@ export const observe = async (
   client: KubeClient,
   releaseImage: string,
   key: string,
+  /** Why the API server refused our last write for this object, if it did. */
+  refusedWrite?: string,
 ): Promise<Seen | undefined> => {
   const deployment = caches.modelDeployments.getByKey(key)
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
@@ -80,8 +83,10 @@ export const observe = async (
   } = await resolving(client, deployment, revisions, ownJobs, runtimeImage)
   const { candidate, stable } = deployment.status ?? {}
   const replacing = candidate === undefined || candidate.state === 'Pending' ? undefined : candidate.revision
-  const trouble = resolveTrouble ?? (await troubleOfRevision(client, deployment, workloads, replacing))
-  const servingTrouble = await troubleOfRevision(client, deployment, workloads, stable?.revision)
+  const refused: Trouble | undefined =
+    refusedWrite === undefined ? undefined : { reason: 'WriteRefused', message: refusedWrite, fatal: false }
+  const trouble = resolveTrouble ?? (await troubleOfRevision(client, deployment, workloads, replacing)) ?? refused
+  const servingTrouble = (await troubleOfRevision(client, deployment, workloads, stable?.revision)) ?? refused
   const observed: Observed = {
     target,
     specHash: revisionHash(deployment.spec),
@@ -176,7 +181,7 @@ const refusedTemplate = async (
     })
     return undefined
   } catch (error) {
-    if (!isInvalid(error) && !isForbidden(error)) throw error
+    if (!isRefused(error)) throw error
     return {
       reason: 'InvalidPodTemplate',
       message: `The API server refuses the pods that this spec describes: ${error.message}`,

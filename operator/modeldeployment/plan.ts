@@ -142,7 +142,7 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const resolved = new Set(seen.revisions.map((r) => r.metadata.name))
   // So do those that tell of a failure. One of a candidate that was dropped goes, ended or not: the same revision may
   // come again, and count its attempts from 1.
-  const told = new Set([candidate, ...(rollout.rejected ?? [])].flatMap((r) => r?.revision ?? []))
+  const told = new Set([...referred, ...(rollout.rejected ?? []).map((r) => r.revision)])
   const jobs = seen.jobs
     .filter(
       ({ name, revision, finished }) => name !== job && !resolved.has(revision) && !(finished && told.has(revision)),

@@ -3,12 +3,14 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Consistency } from '../controller/consistency.ts'
 import type { Outcome } from '../controller/controller.ts'
-import { isForbidden } from '../kube/errors.ts'
+import { isForbidden, isNotFound } from '../kube/errors.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { Transition } from '../rollout/decision.ts'
 import { act, OutdatedError, type Hands } from './act.ts'
+import type { Observed } from '../rollout/observed.ts'
 import { observe } from './observe.ts'
 import { plan } from './plan.ts'
+import { isRefused } from './refused.ts'
 import { modelDeployments } from './resources.ts'
 
 export interface Reconciler extends Hands {
@@ -18,20 +20,26 @@ export interface Reconciler extends Hands {
   /** Milliseconds since the epoch. */
   readonly clock: () => number
   readonly consistency: Consistency
+  /** By key: why the API server refused the last write, for the status to say. Kept only until a pass succeeds. */
+  readonly refusedWrites: Map<string, string>
 }
 
 /** While something is under way that no watch tells about (a pod that cannot pull its image), look this often. */
 const lookAgainMs = 2_000
-/** A name that someone else holds, or a spec that cannot be honoured, is looked at again without any event this often. */
-const refusedAgainMs = 15_000
+/** The same for what may last for days: a name that someone else holds, pods of the serving revision that no node takes. */
+const lookAgainSlowlyMs = 15_000
 
 /** A plan that turned out to be made from an older state is made anew after this time. */
 const outdatedMs = 100
 
 /** One pass over one object. Safe to repeat at any time, and to cut off between any two lines. */
 export const reconcile = async (context: Reconciler, key: string, signal: AbortSignal): Promise<Outcome> => {
-  const seen = await observe(context.caches, context.client, context.releaseImage, key)
-  if (seen === undefined) return undefined
+  const { caches, client, releaseImage, refusedWrites } = context
+  const seen = await observe(caches, client, releaseImage, key, refusedWrites.get(key))
+  if (seen === undefined) {
+    refusedWrites.delete(key)
+    return undefined
+  }
   const now = context.clock()
   const { status, transitions, actions, wakeAt } = plan(seen, now)
   if (!isDeepStrictEqual(status, seen.deployment.status ?? {})) {
@@ -40,14 +48,16 @@ export const reconcile = async (context: Reconciler, key: string, signal: AbortS
   }
   try {
     await act(context, seen.deployment, actions, signal)
+    refusedWrites.delete(key)
   } catch (error) {
     // Nothing can be made there any more, and what is there goes with the namespace.
     if (isForbidden(error) && error.causes.some((cause) => cause.reason === 'NamespaceTerminating')) return undefined
+    if (isRefused(error)) refusedWrites.set(key, error.message)
     if (!(error instanceof OutdatedError)) throw error
     context.log.debug(error.message)
     return { requeueAfterMs: outdatedMs }
   }
-  return requeue(status, seen.observed.refusal !== undefined, wakeAt === undefined ? undefined : wakeAt - now)
+  return requeue(status, seen.observed.refusal, wakeAt === undefined ? undefined : wakeAt - now)
 }
 
 const writeStatus = async (
@@ -58,7 +68,14 @@ const writeStatus = async (
   transitions: readonly Transition[],
   signal: AbortSignal,
 ): Promise<void> => {
-  const written = await client.updateStatus(modelDeployments, { ...deployment, status }, { signal })
+  const written = await client
+    .updateStatus(modelDeployments, { ...deployment, status }, { signal })
+    .catch((error: unknown) => {
+      if (!isNotFound(error)) throw error
+      return undefined
+    })
+  // The object was deleted since it was read: nobody is left to be told.
+  if (written === undefined) return
   consistency.record(key, modelDeployments, written.metadata.resourceVersion)
   for (const { from, to, reason, message, revision } of transitions) {
     log.info(`${key} ${from} → ${to}: ${message}`, { reason, revision })
@@ -82,10 +99,12 @@ const troubleWords = (status: ModelDeploymentStatus | undefined): { reason: stri
   return { reason: stalled.reason, message: stalled.message }
 }
 
-const requeue = (status: ModelDeploymentStatus, refused: boolean, dueInMs: number | undefined): Outcome => {
+const requeue = (status: ModelDeploymentStatus, refusal: Observed['refusal'], dueInMs: number | undefined): Outcome => {
+  const underWay = status.conditions?.some((c) => c.type === 'Reconciling' && c.status === 'True') ?? false
+  const soon = underWay && (status.candidate !== undefined || refusal?.passing === true)
   const waits = [
-    ...(status.conditions?.some((c) => c.type === 'Reconciling' && c.status === 'True') ? [lookAgainMs] : []),
-    ...(refused ? [refusedAgainMs] : []),
+    ...(soon ? [lookAgainMs] : []),
+    ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
     ...(dueInMs === undefined ? [] : [Math.max(dueInMs, 0)]),
   ]
   return waits.length === 0 ? undefined : { requeueAfterMs: Math.min(...waits) }

@@ -171,6 +171,10 @@ const settled = (view: View): Progress => {
 
 const availableOf = ({ rollout, seen, deployment }: View): Claim => {
   const serving = seen.service.revision
+  if (serving === undefined && rollout.stable !== undefined) {
+    const again = deployment.spec.suspend ? 'is made again when spec.suspend is false' : 'is being made again'
+    return ['False', 'ServiceMissing', `Service ${deployment.metadata.name} was deleted; it ${again}.`]
+  }
   if (serving === undefined) return ['False', 'NoVersionYet', 'No version has been rolled out yet.']
   // While the Service moves, its endpoints may still be those of the revision before: whoever is listed answers.
   const ready = Object.values(seen.service.readyEndpoints).reduce((sum, count) => sum + count, 0)
