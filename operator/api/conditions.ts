@@ -105,30 +105,42 @@ export const reasons = {
   },
   ImagePullFailed: {
     meaning: 'The runtime image cannot be pulled.',
-    fix: 'correct spec.runtime.image or give the nodes access to it',
+    fix: `correct spec.runtime.image, or give the nodes access to it, ${retry}`,
     rejects: 'Infra',
   },
-  Unschedulable: { meaning: 'No node can take the pods.', fix: 'lower spec.resources or add nodes', rejects: 'Infra' },
+  Unschedulable: {
+    meaning: 'No node can take the pods.',
+    fix: `lower spec.resources, or add nodes, ${retry}`,
+    rejects: 'Infra',
+  },
   InsufficientMemory: {
     meaning: 'A container was killed for using more memory than its limit.',
     fix: 'raise spec.resources.limits.memory',
     rejects: 'Evidence',
   },
-  PodCrashed: { meaning: 'A container keeps exiting.', fix: 'read its log', rejects: 'Evidence' },
+  PodCrashed: {
+    meaning: 'A container keeps exiting.',
+    fix: `read its log, mend the cause, ${retry}`,
+    rejects: 'Evidence',
+  },
   PodRefused: {
     meaning: 'The API server or the kubelet refuses to start the pods.',
-    fix: 'read the message',
+    fix: `read the message, mend the cause, ${retry}`,
     rejects: 'Infra',
   },
   WriteRefused: {
     meaning: 'The API server refuses a change that the operator has to make.',
-    fix: 'read the message: grant the right, raise the quota or correct the admission policy',
+    fix: `read the message: grant the right, raise the quota or correct the admission policy, ${retry}`,
     rejects: 'Infra',
   },
-  NotReady: { meaning: 'Pods run but do not become ready.', fix: 'read their log', rejects: 'Infra' },
+  NotReady: {
+    meaning: 'Pods run but do not become ready.',
+    fix: `read their log, mend the cause, ${retry}`,
+    rejects: 'Infra',
+  },
   StorageFull: {
     meaning: 'There is no room on the node for the model file.',
-    fix: 'free disk space on the node',
+    fix: `free disk space on the node, ${retry}`,
     rejects: 'Infra',
   },
   DeadlineExceeded: {
@@ -142,6 +154,9 @@ export type Reason = keyof typeof reasons
 
 /** True when a string (for example a code from a termination message) is a reason of the table. */
 export const isReason = (text: string): text is Reason => Object.hasOwn(reasons, text)
+
+/** True when the cause can be mended without another spec: the same one has to be asked for again then. */
+export const isTriedByToken = (reason: Reason): boolean => reasons[reason].fix.endsWith(retry)
 
 /** Whose fault a rejection with this reason is; `Infra` where the reason does not reject by itself. */
 export const rejectionClass = (reason: Reason): RejectionClass => {

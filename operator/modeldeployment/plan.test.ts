@@ -256,6 +256,23 @@ describe('conditions', () => {
     expect(condition(back, 'Ready')).toMatchObject({ status: 'True', message: before?.message })
   })
 
+  test('a rejection says how the same spec is tried again, where mending it needs no other spec', () => {
+    const seen = settled(v2)
+    const { target } = seen.observed
+    if (target.kind !== 'Revision') throw new Error('no target')
+    const { hash, revision } = target
+    const told = (reason: string): string | undefined => {
+      const at = new Date(now).toISOString()
+      const rejected = [
+        { hash, revision, attempt: 1, class: 'Infra' as const, reason, message: 'No node.', retryToken: '', at },
+      ]
+      const { status } = plan(withStatus(seen, { ...seen.deployment.status, rejected }), now)
+      return condition(status, 'Stalled')?.message
+    }
+    expect(told('Unschedulable')).toContain('change spec.rollout.retryToken to try the same spec again')
+    expect(told('ModelInvalid')).not.toContain('retryToken')
+  })
+
   test('Ready, Reconciling and Stalled never claim two things at once', () => {
     const seen = settled(v2)
     const candidates = [

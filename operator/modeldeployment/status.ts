@@ -1,6 +1,6 @@
 // The status that people and GitOps tools read, derived whole from the rollout and what was seen. Pure.
 // Equal inputs give an equal status: no time stamp moves by itself, so a settled object is never written again.
-import { isReason, type ConditionType, type Reason } from '../api/conditions.ts'
+import { isReason, isTriedByToken, type ConditionType, type Reason } from '../api/conditions.ts'
 import type { Condition, ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Observed } from '../rollout/observed.ts'
 import type { Rollout } from '../rollout/decision.ts'
@@ -125,9 +125,13 @@ const progressOf = (view: View): Progress => {
   if (seen.target.hash !== rollout.stable?.hash) {
     const rejection = rejectionOf(rollout, seen.target.hash, spec)
     if (rejection !== undefined) {
+      const reason = known(rejection.reason) ?? 'DeadlineExceeded'
+      const again = isTriedByToken(reason)
+        ? ' Once that is mended, change spec.rollout.retryToken to try the same spec again.'
+        : ''
       return stalled(
-        known(rejection.reason) ?? 'DeadlineExceeded',
-        `${rejection.revision} was rejected: ${sentence(rejection.message)}${stillServing(view)}`,
+        reason,
+        `${rejection.revision} was rejected: ${sentence(rejection.message)}${again}${stillServing(view)}`,
       )
     }
     if (spec.rollout.paused)
