@@ -119,6 +119,13 @@ const share = text({
 const traffic = object(
   {
     epoch: long({ description: 'The number of this setting; it only rises.', minimum: 0 }),
+    port: Type.Optional(
+      integer({
+        description: 'The port of this object on the routers of its namespace; unset where there are no routers.',
+        minimum: 1024,
+        maximum: 32_767,
+      }),
+    ),
     weights: list(weight, {
       description: 'The shares, 1000 thousandths in all.',
       kind: { mapBy: ['revision'] },
