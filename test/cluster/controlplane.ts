@@ -23,12 +23,12 @@ import { CONTROL_PLANE_PACKAGES, findProgram, installPackages, missingPackages, 
 import {
   type Daemon,
   isAlive,
-  logTail,
   parseRecord,
   type ProcessRecord,
   recordOf,
   startDaemon,
   stopAll,
+  whatEnded,
 } from './processes.ts'
 import { type Report, silent, step, toStderr } from './report.ts'
 
@@ -140,12 +140,6 @@ export async function launch(plan: ControlPlanePlan, options: LaunchOptions): Pr
   } finally {
     await api.close()
   }
-}
-
-/** Why a daemon that should run does not: its name, how it ended and the end of its log. */
-export function whatEnded(daemons: readonly Daemon[]): string | undefined {
-  const gone = daemons.find((daemon) => daemon.ended() !== undefined)
-  return gone && `${gone.record.name} ${gone.ended()}. The end of ${gone.log}:\n${logTail(gone.log)}`
 }
 
 async function prepare(plan: ControlPlanePlan, more: readonly CertificateRequest[]): Promise<void> {

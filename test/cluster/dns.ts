@@ -5,7 +5,7 @@ import { Resolver } from 'node:dns/promises'
 import { join } from 'node:path'
 import type { ClusterAddresses } from './addresses.ts'
 import { type ApiClient, waitUntil } from './api.ts'
-import { type Daemon, startDaemon } from './processes.ts'
+import { type Daemon, startDaemon, whatEnded } from './processes.ts'
 
 /** The certificate user that CoreDNS reads Services as. */
 export const DNS_USER = 'system:coredns'
@@ -26,7 +26,7 @@ export async function startDns(
   resolver.setServers([`${addresses.host}:${addresses.dnsPort}`])
   const resolves = async (): Promise<boolean> =>
     (await resolver.resolve4('kubernetes.default.svc.cluster.local')).length === 1
-  await waitUntil('CoreDNS resolves Services', resolves, { failed: () => daemon.ended() })
+  await waitUntil('CoreDNS resolves Services', resolves, { failed: () => whatEnded([daemon]) })
   return daemon
 }
 

@@ -19,7 +19,7 @@ import {
   NODE_INIT,
 } from './nodeconfig.ts'
 import { searchPath } from './packages.ts'
-import { type Daemon, startDaemon } from './processes.ts'
+import { type Daemon, startDaemon, whatEnded } from './processes.ts'
 
 export interface NodePrograms {
   readonly kubelet: string
@@ -66,7 +66,7 @@ export async function startNode(surroundings: NodeSurroundings, node: NodeAddres
   const containerd = await inside('containerd', 'containerd', ['--config', paths.containerd])
   const socket = `/proc/${pid}/root/run/containerd/containerd.sock`
   await waitUntil(`containerd of ${node.name} listens`, async () => existsSync(socket), {
-    failed: () => containerd.ended(),
+    failed: () => whatEnded([containerd]),
   })
   const kubelet = await inside('kubelet', programs.kubelet, [
     `--config=${paths.kubelet}`,
@@ -141,7 +141,7 @@ async function startInit(dir: string, node: NodeAddresses, pause: string): Promi
     dir,
     diesWithParent: false,
   })
-  await waitUntil(`${node.name} has its namespaces`, async () => existsSync(ready), { failed: () => init.ended() })
+  await waitUntil(`${node.name} has its namespaces`, async () => existsSync(ready), { failed: () => whatEnded([init]) })
   return init
 }
 

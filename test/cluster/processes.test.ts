@@ -13,6 +13,7 @@ import {
   startDaemon,
   stopAll,
   stopProcesses,
+  whatEnded,
 } from './processes.ts'
 
 let dir: string
@@ -102,10 +103,11 @@ describe('a daemon', () => {
     )
   })
 
-  test('that ended says how', async () => {
-    const daemon = await startDaemon({ ...sleeper, command: 'sh', args: ['-c', 'exit 3'], dir })
+  test('that ended says how, and what it said last', async () => {
+    const daemon = await startDaemon({ ...sleeper, command: 'sh', args: ['-c', 'echo no such disk; exit 3'], dir })
     for (let round = 0; round < 400 && !daemon.ended(); round++) await new Promise((resolve) => setTimeout(resolve, 5))
     expect(daemon.ended()).toBe('exited with code 3')
+    expect(whatEnded([daemon])).toBe(`${sleeper.name} exited with code 3. The end of ${daemon.log}:\nno such disk`)
   })
 })
 

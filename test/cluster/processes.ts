@@ -141,6 +141,12 @@ export async function stopAll(dir: string, graceMs: number): Promise<void> {
   rmSync(join(dir, 'pids'), { recursive: true, force: true })
 }
 
+/** Why a daemon that should run does not: its name, how it ended and the end of its log. */
+export function whatEnded(daemons: readonly Daemon[]): string | undefined {
+  const gone = daemons.find((daemon) => daemon.ended() !== undefined)
+  return gone && `${gone.record.name} ${gone.ended()}. The end of ${gone.log}:\n${logTail(gone.log)}`
+}
+
 /** The last lines of a log, for an error message. */
 export function logTail(path: string, lines = 12): string {
   const text = readText(path) ?? ''

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { waitUntil } from './api.ts'
 import { REGISTRY_NAME } from './addresses.ts'
 import { spawnSync } from 'node:child_process'
-import { type Daemon, startDaemon } from './processes.ts'
+import { type Daemon, startDaemon, whatEnded } from './processes.ts'
 
 /** Starts the registry and waits until it answers. @param address such as `10.250.0.1:5000` */
 export async function startRegistry(dir: string, address: string, program: string): Promise<Daemon> {
@@ -29,7 +29,7 @@ export async function startRegistry(dir: string, address: string, program: strin
     diesWithParent: false,
   })
   await waitUntil('the registry answers', async () => (await fetch(`http://${address}/v2/`)).ok, {
-    failed: () => daemon.ended(),
+    failed: () => whatEnded([daemon]),
   })
   return daemon
 }
