@@ -73,6 +73,8 @@ describe('a daemon', () => {
     const daemon = await startDaemon({ ...sleeper, command: 'sh', args, dir })
     expect(readRecords(dir)).toEqual([daemon.record])
     expect(findMarked(dir).map(({ pid }) => pid)).toContain(daemon.record.pid)
+    for (let round = 0; round < 400 && readFileSync(daemon.log, 'utf8') === ''; round++)
+      await new Promise((resolve) => setTimeout(resolve, 5))
     await stopAll(dir, 2000)
     expect(readFileSync(daemon.log, 'utf8')).toBe('it says this\n')
     expect(isAlive(daemon.record)).toBe(false)
