@@ -261,6 +261,24 @@ const table = {
     found: '{where} asks for classification, which this server does not speak yet',
     fix: 'leave the parameter out and rank the values of the output',
   },
+  SequenceUnsupported: {
+    code: 'SequenceUnsupported',
+    status: 501,
+    found: '{where} is for models that keep state between requests, and ONNX models here keep none',
+    fix: 'leave it out, and pass the state as an input and an output',
+  },
+  TextRefused: {
+    code: 'InputRefused',
+    status: 400,
+    found: 'the element {index} of the input "{name}" is {problem}',
+    fix: 'send UTF-8 text without U+0000, because ONNX Runtime for Node cannot pass other bytes on whole',
+  },
+  BytesNotText: {
+    code: 'BytesNotText',
+    status: 500,
+    found: 'the output "{name}" holds bytes that are not UTF-8, which JSON cannot say',
+    fix: 'ask for it with the parameter binary_data true',
+  },
   QueueFull: {
     code: 'QueueFull',
     status: 503,

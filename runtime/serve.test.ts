@@ -89,6 +89,20 @@ describe('a server of every datatype', () => {
     expect(response.status).toBe(200)
   })
 
+  test('text that ONNX Runtime would cut short is refused, not corrupted', async () => {
+    const inputs = types.map((type) => {
+      const one = JSON.stringify({ name: `in_${type}`, datatype: datatypes[type] ?? type, shape: [1] })
+      const first = type === 'STRING' ? String.raw`"a\u0000b"` : type === 'BOOL' ? 'true' : '1'
+      return `${one.slice(0, -1)},"data":[${first}]}`
+    })
+    expect(await infer(server, `{"inputs":[${inputs.join(',')}]}`)).toMatchObject({
+      status: 400,
+      body: {
+        error: expect.stringContaining('the element 0 of the input "in_STRING" is text with the character U+0000'),
+      },
+    })
+  })
+
   test('describes itself as the protocol says', async () => {
     expect((await call(server, '/v2')).body).toEqual({ name: 'slipway', version: '0.1.0', extensions: [] })
     expect((await call(server, '/v2/health/live')).body).toEqual({ live: true })

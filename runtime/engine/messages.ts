@@ -3,7 +3,7 @@
  */
 import type { FaultReport } from '../errors.ts'
 import type { Signature } from '../tensor.ts'
-import type { CodecName } from '../protocols/codecs.ts'
+import type { Wire } from '../protocols/codecs.ts'
 import type { EngineOptions } from './engine.ts'
 
 /** Marks a worker thread as ours, so that the entry file knows what it is. */
@@ -25,7 +25,7 @@ export interface LoadOrder extends EngineOptions {
 export interface InferOrder {
   readonly type: 'infer'
   readonly id: number
-  readonly codec: CodecName
+  readonly wire: Wire
   readonly body: Uint8Array<ArrayBuffer>
 }
 
@@ -44,7 +44,7 @@ export interface AnswerReply {
   readonly type: 'answer'
   readonly id: number
   readonly body: Uint8Array<ArrayBuffer>
-  readonly contentType: string
+  readonly headers: Readonly<Record<string, string>>
   /** Time the model ran. */
   readonly runMs: number
   /** Time the worker had to do with the request: decode, run, encode. */

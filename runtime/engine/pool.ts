@@ -2,7 +2,7 @@
  * The inference workers of one model: started one after another, the least busy one gets the next request.
  * It must not queue: what no worker can take now is the scheduler's business.
  */
-import type { CodecName } from '../protocols/codecs.ts'
+import type { Wire } from '../protocols/codecs.ts'
 import type { Signature } from '../tensor.ts'
 import type { LoadedReply, LoadOrder } from './messages.ts'
 import { EngineThread, type Outcome } from './thread.ts'
@@ -78,13 +78,13 @@ export class EnginePool {
   }
 
   /** Gives a request to the least busy worker. The body is transferred. Call only while `free`. */
-  infer(codec: CodecName, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+  infer(wire: Wire, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
     let best: EngineThread | undefined
     for (const thread of this.#threads) {
       if (thread.free && (best === undefined || thread.inFlight < best.inFlight)) best = thread
     }
     if (best === undefined) throw new Error('no inference worker is free')
-    return best.infer(codec, body)
+    return best.infer(wire, body)
   }
 
   /** Ends the workers, which must be idle. */

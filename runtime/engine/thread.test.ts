@@ -17,7 +17,7 @@ const entry = pathToFileURL(join(folder, 'worker.mjs'))
 writeFileSync(
   entry,
   `import { parentPort } from 'node:worker_threads'
-  const answer = (id) => parentPort.postMessage({ type: 'answer', id, body: new Uint8Array([id]), contentType: 'x/y', runMs: 100, workMs: 100 })
+  const answer = (id) => parentPort.postMessage({ type: 'answer', id, body: new Uint8Array([id]), headers: {}, runMs: 100, workMs: 100 })
   parentPort.on('message', ({ type, id, body }) => {
     if (type === 'load') return parentPort.postMessage({ type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0 })
     const told = String.fromCharCode(body[0])
@@ -28,6 +28,7 @@ writeFileSync(
   })`,
 )
 
+const wire = { codec: 'oip-rest', options: { headerLength: undefined } } as const
 let now = 0
 const pools: EnginePool[] = []
 afterEach(async () => {
@@ -54,7 +55,7 @@ const start = async (workers = 1) => {
     spinning: false,
   })
   state.enter({ name: 'Serving' })
-  const send = (told: string) => scheduler.submit('oip-json', new Uint8Array(Buffer.from(told)))
+  const send = (told: string) => scheduler.submit(wire, new Uint8Array(Buffer.from(told)))
   return { pool, scheduler, state, send }
 }
 

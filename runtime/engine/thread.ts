@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { Fault, fault, wordsOf, type FaultReport } from '../errors.ts'
-import type { CodecName } from '../protocols/codecs.ts'
+import type { Wire } from '../protocols/codecs.ts'
 import { workerRole, type LoadedReply, type LoadOrder, type Order, type Reply, type WorkerData } from './messages.ts'
 
 /** What became of one request in the worker. `runMs` is the time the model itself took. */
@@ -12,7 +12,7 @@ export type Outcome =
   | {
       readonly ok: true
       readonly body: Uint8Array<ArrayBuffer>
-      readonly contentType: string
+      readonly headers: Readonly<Record<string, string>>
       readonly runMs: number
     }
   | { readonly ok: false; readonly fault: FaultReport; readonly runMs: number }
@@ -83,13 +83,13 @@ export class EngineThread {
   }
 
   /** Runs one request. The body is transferred: the caller must not touch it again. Never rejects. */
-  infer(codec: CodecName, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+  infer(wire: Wire, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
     return new Promise((settle) => {
       if (this.#gone !== undefined) return settle(goneOutcome(this.#gone))
       const id = this.#nextId++
       if (this.#pending.size === 0) this.#busySince = this.#now()
       this.#pending.set(id, { settle })
-      this.#send({ type: 'infer', id, codec, body }, [body.buffer])
+      this.#send({ type: 'infer', id, wire, body }, [body.buffer])
     })
   }
 
@@ -122,7 +122,7 @@ export class EngineThread {
     const { runMs } = reply
     pending.settle(
       reply.type === 'answer'
-        ? { ok: true, body: reply.body, contentType: reply.contentType, runMs }
+        ? { ok: true, body: reply.body, headers: reply.headers, runMs }
         : { ok: false, fault: reply.fault, runMs },
     )
     this.#onChange()

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { reportOf } from '../errors.ts'
-import { codecs } from '../protocols/codecs.ts'
+import { decode } from '../protocols/codecs.ts'
 import type { ModelIdentity } from '../protocols/codec.ts'
 import type { Engine } from './engine.ts'
 import type { InferOrder, LoadOrder, Order, Reply } from './messages.ts'
@@ -65,20 +65,19 @@ function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply
   }
 }
 
-function infer({ id, codec: codecName, body }: InferOrder, model: LoadedModel | undefined): Reply {
+function infer({ id, wire, body }: InferOrder, model: LoadedModel | undefined): Reply {
   const taken = performance.now()
   let started = 0
   try {
     if (model === undefined) throw new Error('a request came before the model was loaded')
     const { engine, identity } = model
-    const codec = codecs[codecName]
-    const request = codec.decode(body, identity)
+    const request = decode(wire, body, identity)
     started = performance.now()
     const outputs = engine.run(request.inputs, request.outputs)
     const runMs = performance.now() - started
-    const encoded = codec.encode({ id: request.id, outputs }, identity)
+    const answer = request.answer(outputs)
     const workMs = performance.now() - taken
-    return { type: 'answer', id, body: encoded, contentType: codec.contentType, runMs, workMs }
+    return { type: 'answer', id, ...answer, runMs, workMs }
   } catch (error) {
     return { type: 'refused', id, fault: reportOf(error), runMs: started === 0 ? 0 : performance.now() - started }
   }

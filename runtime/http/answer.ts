@@ -24,9 +24,9 @@ export function sendBytes(
   response: ServerResponse,
   status: number,
   body: Uint8Array,
-  contentType = 'application/json',
+  headers: Readonly<Record<string, string>> = { 'content-type': 'application/json' },
 ): void {
-  response.writeHead(status, { 'content-type': contentType, 'content-length': body.byteLength })
+  response.writeHead(status, { ...headers, 'content-length': body.byteLength })
   response.end(body)
 }
 

@@ -34,7 +34,7 @@ export async function infer(request: IncomingMessage, response: ServerResponse, 
   try {
     const body = await readBody(request, maxBodyBytes, scheduler)
     reserved = body.reserved
-    const job = scheduler.submit('oip-json', body.bytes)
+    const job = scheduler.submit({ codec: 'oip-rest', options: { headerLength: undefined } }, body.bytes)
     const onClose = (): void => {
       job.cancel()
       scheduler.release(reserved)
@@ -51,7 +51,7 @@ export async function infer(request: IncomingMessage, response: ServerResponse, 
     }
     response.once('finish', () => metrics.request(200, performance.now() - started))
     stamp(response, answering)
-    sendBytes(response, 200, outcome.body, outcome.contentType)
+    sendBytes(response, 200, outcome.body, outcome.headers)
   } catch (error) {
     if (error instanceof ClientGone) {
       metrics.request(clientGoneStatus, performance.now() - started)

@@ -5,7 +5,7 @@
 import type { EnginePool } from '../engine/pool.ts'
 import type { Outcome } from '../engine/thread.ts'
 import { fault, printBytes, type Fault } from '../errors.ts'
-import type { CodecName } from '../protocols/codecs.ts'
+import type { Wire } from '../protocols/codecs.ts'
 import { WaitingLine } from './queue.ts'
 
 export interface SchedulerOptions {
@@ -23,7 +23,7 @@ export interface Job {
 }
 
 interface Waiting {
-  readonly codec: CodecName
+  readonly wire: Wire
   readonly body: Uint8Array<ArrayBuffer>
   readonly arrivedAt: number
   readonly settle: (outcome: Outcome & { readonly waitMs: number }) => void
@@ -95,9 +95,9 @@ export class Scheduler {
   }
 
   /** Runs a request now or later. The body is transferred: the caller must not touch it again. */
-  submit(codec: CodecName, body: Uint8Array<ArrayBuffer>): Job {
+  submit(wire: Wire, body: Uint8Array<ArrayBuffer>): Job {
     const { promise, resolve } = Promise.withResolvers<Outcome & { readonly waitMs: number }>()
-    const waiting: Waiting = { codec, body, arrivedAt: performance.now(), settle: resolve }
+    const waiting: Waiting = { wire, body, arrivedAt: performance.now(), settle: resolve }
     const refused = this.refusal()
     if (refused !== undefined) resolve({ ok: false, fault: refused.report(), runMs: 0, waitMs: 0 })
     else if (this.#line.size === 0 && this.#pool.free) void this.#run(waiting)
@@ -121,9 +121,9 @@ export class Scheduler {
     }
   }
 
-  async #run({ codec, body, arrivedAt, settle }: Waiting): Promise<void> {
+  async #run({ wire, body, arrivedAt, settle }: Waiting): Promise<void> {
     const waitMs = performance.now() - arrivedAt
-    const outcome = await this.#pool.infer(codec, body)
+    const outcome = await this.#pool.infer(wire, body)
     this.#meanRunMs = this.#meanRunMs * 0.9 + outcome.runMs * 0.1
     settle({ ...outcome, waitMs })
   }

@@ -248,17 +248,14 @@ class DataReader {
     throw this.#refuse(start, 'write true or false')
   }
 
-  #text(): string {
+  #text(): Uint8Array {
     const scanner = this.#scanner
     const start = scanner.at
     if (scanner.peek() !== char.quote) {
       scanner.skip(2)
       throw this.#refuse(start, 'write strings')
     }
-    const text = scanner.string()
-    // ONNX Runtime's Node binding cuts strings at NUL, so passing one on would corrupt it silently.
-    if (text.includes('\0')) throw this.#refuse(start, 'send strings without the character U+0000')
-    return text
+    return scanner.stringBytes()
   }
 
   /** Makes sure that a number follows; anything else is named in the refusal. */

@@ -2,6 +2,8 @@
  * Writes JSON as bytes, with numbers in the fewest digits that read back to the same element.
  * NaN and Infinity become the bare tokens that Python's json and Triton's clients read; 64-bit integers keep every digit.
  */
+import { isUtf8 } from 'node:buffer'
+import { fault } from '../../errors.ts'
 import type { Tensor } from '../../tensor.ts'
 import { fromHalf } from '../half.ts'
 import { char } from './scanner.ts'
@@ -36,6 +38,12 @@ export class JsonWriter {
     return this
   }
 
+  /** Bytes that should be text. @throws Fault `BytesNotText` when they are not UTF-8 */
+  text(bytes: Uint8Array, output: string): this {
+    if (!isUtf8(bytes)) throw fault('BytesNotText', { name: output })
+    return this.string(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
+  }
+
   integers(values: readonly number[]): this {
     return this.raw(`[${values.join(',')}]`)
   }
@@ -57,7 +65,7 @@ export class JsonWriter {
         for (const value of tensor.data) this.raw(value === 0 ? 'false,' : 'true,')
         break
       case 'BYTES':
-        for (const text of tensor.data) this.string(text).#comma()
+        for (const bytes of tensor.data) this.text(bytes, tensor.name).#comma()
         break
       case 'INT8':
       case 'INT16':

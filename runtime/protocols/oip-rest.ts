@@ -14,32 +14,37 @@ import {
   type Tensor,
   type TensorSpec,
 } from '../tensor.ts'
-import type { Codec, InferenceRequest, ModelIdentity } from './codec.ts'
+import type { Codec, Encoded, InferenceRequest, ModelIdentity, Parameter } from './codec.ts'
 import { readData } from './json/data.ts'
 import { char, JsonScanner, type JsonValue } from './json/scanner.ts'
 import { JsonWriter } from './json/writer.ts'
 
-export const oipJson: Codec = {
-  contentType: 'application/json',
+/** What headers say about a request. */
+export interface OipRestOptions {
+  /** Inference-Header-Content-Length: bytes of JSON before binary tensors; undefined when all is JSON, 0 when none is. */
+  readonly headerLength: number | undefined
+}
 
+export const oipRest: Codec<OipRestOptions> = {
   decode(body, model) {
     if (body.byteLength === 0) throw fault('BodyMissing', {})
     return new RequestReader(body, model).read()
   },
+}
 
-  encode({ id, outputs }, model) {
-    const writer = new JsonWriter(256 + outputs.reduce((size, { data }) => size + data.length * 12, 0))
-    writer.raw('{"model_name":').string(model.name).raw(',"model_version":').string(model.version)
-    if (id !== undefined) writer.raw(',"id":').string(id)
-    writer.raw(',"outputs":[')
-    outputs.forEach((output, index) => {
-      if (index > 0) writer.raw(',')
-      writer.raw('{"name":').string(output.name)
-      writer.raw(`,"datatype":"${output.datatype}","shape":`).integers(output.shape)
-      writer.raw(',"data":').data(output).raw('}')
-    })
-    return writer.raw(']}').finish()
-  },
+/** Writes an answer as one JSON object. */
+export function encodeJson(id: string | undefined, outputs: readonly Tensor[], model: ModelIdentity): Encoded {
+  const writer = new JsonWriter(256 + outputs.reduce((size, { data }) => size + data.length * 12, 0))
+  writer.raw('{"model_name":').string(model.name).raw(',"model_version":').string(model.version)
+  if (id !== undefined) writer.raw(',"id":').string(id)
+  writer.raw(',"outputs":[')
+  outputs.forEach((output, index) => {
+    if (index > 0) writer.raw(',')
+    writer.raw('{"name":').string(output.name)
+    writer.raw(`,"datatype":"${output.datatype}","shape":`).integers(output.shape)
+    writer.raw(',"data":').data(output).raw('}')
+  })
+  return { body: writer.raw(']}').finish(), headers: { 'content-type': 'application/json' } }
 }
 
 class RequestReader {
@@ -56,6 +61,7 @@ class RequestReader {
     let id: string | undefined
     let inputs: Tensor[] | undefined
     let outputs: string[] | undefined
+    let parameters: Readonly<Record<string, Parameter>> = {}
     if (scanner.peek() !== char.openObject) {
       throw fault('FieldType', { field: 'the body', found: scanner.kind(), expected: 'an object with "inputs"' })
     }
@@ -65,7 +71,7 @@ class RequestReader {
       if (key === 'id') id = this.#string('id')
       else if (key === 'inputs') inputs = this.#inputs()
       else if (key === 'outputs') outputs = this.#outputs()
-      else if (key === 'parameters') this.#parameters('parameters', 2)
+      else if (key === 'parameters') parameters = this.#parameters('parameters', 2)
       else scanner.skip(2)
     })
     scanner.end()
@@ -75,6 +81,8 @@ class RequestReader {
       id,
       inputs: this.#inOrder(inputs),
       outputs: outputs ?? this.#model.signature.outputs.map(({ name }) => name),
+      parameters,
+      answer: (answered) => encodeJson(id, answered, this.#model),
     }
   }
 
@@ -191,9 +199,10 @@ class RequestReader {
   }
 
   /** Parameters are tolerated, except those that would change what the bytes mean. */
-  #parameters(field: string, depth: number): void {
+  #parameters(field: string, depth: number): Readonly<Record<string, Parameter>> {
     this.#isObject(field)
     const scanner = this.#scanner
+    const parameters: [string, Parameter][] = []
     scanner.object(depth, (key) => {
       const value: JsonValue = scanner.value(depth + 1)
       if (key === 'binary_data_size' || key === 'shared_memory_region') {
@@ -208,7 +217,12 @@ class RequestReader {
           expected: 'a string, a number or a boolean',
         })
       }
+      if (sequenceParameters.has(key) && value !== 0 && value !== '' && value !== false) {
+        throw fault('SequenceUnsupported', { where: `${field}.${key}` })
+      }
+      if (value !== null) parameters.push([key, value])
     })
+    return Object.fromEntries(parameters)
   }
 
   #inOrder(inputs: readonly Tensor[]): Tensor[] {
@@ -235,6 +249,9 @@ class RequestReader {
     if (kind !== 'an object') throw fault('FieldType', { field, found: kind, expected: 'an object' })
   }
 }
+
+/** What Triton's clients send for models that keep state between requests. */
+const sequenceParameters: ReadonlySet<string> = new Set(['sequence_id', 'sequence_start', 'sequence_end'])
 
 /** ONNX Runtime counts dimensions in 64 bits; no client means more than this. */
 const maxDimension = 2_147_483_647
