@@ -249,17 +249,11 @@ const table = {
     found: 'the request body has content-encoding {encoding}',
     fix: 'send it uncompressed',
   },
-  BinaryUnsupported: {
-    code: 'BinaryUnsupported',
+  SharedMemoryUnsupported: {
+    code: 'SharedMemoryUnsupported',
     status: 501,
-    found: '{where} asks for binary tensors, which this server does not speak yet',
-    fix: 'send the elements as JSON in "data" (tritonclient: set_data_from_numpy(..., binary_data=False))',
-  },
-  ClassificationUnsupported: {
-    code: 'ClassificationUnsupported',
-    status: 501,
-    found: '{where} asks for classification, which this server does not speak yet',
-    fix: 'leave the parameter out and rank the values of the output',
+    found: '{where} asks for shared memory, which this server does not have',
+    fix: 'send tensors in the body (binary_data_size), which costs about as little',
   },
   SequenceUnsupported: {
     code: 'SequenceUnsupported',
@@ -272,6 +266,60 @@ const table = {
     status: 400,
     found: 'the element {index} of the input "{name}" is {problem}',
     fix: 'send UTF-8 text without U+0000, because ONNX Runtime for Node cannot pass other bytes on whole',
+  },
+  ClassificationImpossible: {
+    code: 'ClassificationImpossible',
+    status: 400,
+    found: 'class result not available for output "{name}" due to unsupported type {datatype}',
+    fix: 'leave the parameter classification out for this output',
+  },
+  BinaryHeader: {
+    code: 'BinaryHeader',
+    status: 400,
+    found: 'the header Inference-Header-Content-Length is {found}',
+    fix: 'write how many bytes of the body are JSON, {expected}',
+  },
+  BinaryMissing: {
+    code: 'BinaryMissing',
+    status: 400,
+    found: '{field} needs {size} bytes of binary data, and {found} are left in the body',
+    fix: 'send the tensors after the JSON, in the order of inputs, with Inference-Header-Content-Length',
+  },
+  BinaryLeft: {
+    code: 'BinaryLeft',
+    status: 400,
+    found: "unexpected additional input data for model '{model}': {found} bytes follow the last binary tensor",
+    fix: 'correct binary_data_size or Inference-Header-Content-Length',
+  },
+  BinarySize: {
+    code: 'BinarySize',
+    status: 400,
+    found: '{field} has {found} bytes of binary data',
+    fix: 'the shape {shape} of {datatype} needs {expected}',
+  },
+  BinaryStrings: {
+    code: 'BinaryStrings',
+    status: 400,
+    found: 'the strings of {field} {problem}',
+    fix: 'the shape {shape} needs {count} of them, each a 4-byte little-endian length and that many bytes',
+  },
+  DataTwice: {
+    code: 'DataTwice',
+    status: 400,
+    found: '{field} has both data and binary_data_size',
+    fix: 'send its elements in one way',
+  },
+  RawInputs: {
+    code: 'RawInputs',
+    status: 400,
+    found: 'the body is raw bytes, and the model has {found} inputs',
+    fix: 'only a model with one input can be asked so; send {"inputs":[…]}',
+  },
+  RawShape: {
+    code: 'RawShape',
+    status: 400,
+    found: 'the body is raw bytes, from which the shape {shape} of the input "{name}" cannot be found',
+    fix: 'send {"inputs":[…]} with a shape',
   },
   BytesNotText: {
     code: 'BytesNotText',

@@ -93,9 +93,6 @@ function preconditions(request: IncomingMessage): Fault | undefined {
   const { headers } = request
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') return fault('BodyEncoded', { encoding })
-  if (headers['inference-header-content-length'] !== undefined) {
-    return fault('BinaryUnsupported', { where: 'the header Inference-Header-Content-Length' })
-  }
   if (announcedLength(request) === 0) return fault('BodyMissing', {})
   return undefined
 }

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Fault } from '../errors.ts'
-import { datatypes, elementCount, tensor, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts'
+import { anyTensor } from '../../test/fixtures/tensors.ts'
+import { elementCount, tensor, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts'
 import type { InferenceRequest, ModelIdentity } from './codec.ts'
-import { encodeJson, oipRest } from './oip-rest.ts'
+import { encodeAnswer, oipRest } from './oip-rest.ts'
 
 const modelOf = (inputs: readonly TensorSpec[], outputs: readonly TensorSpec[] = []): ModelIdentity => ({
   name: 'm',
@@ -14,52 +15,17 @@ const allJson = { headerLength: undefined }
 const decode = (body: string, model: ModelIdentity): InferenceRequest =>
   oipRest.decode(new Uint8Array(Buffer.from(body)), model, allJson)
 const encode = (outputs: readonly Tensor[], id?: string): string =>
-  Buffer.from(encodeJson(id, outputs, modelOf([])).body).toString()
-
-/** Elements of every datatype, edge cases included. */
-const elements: {
-  readonly [D in Datatype]: (count: number) => fc.Arbitrary<Extract<Tensor, { datatype: D }>['data']>
-} = {
-  BOOL: (count) => exactly(fc.integer({ min: 0, max: 1 }), count).map((values) => Uint8Array.from(values)),
-  UINT8: (count) => exactly(fc.integer({ min: 0, max: 255 }), count).map((values) => Uint8Array.from(values)),
-  UINT16: (count) => exactly(fc.integer({ min: 0, max: 65_535 }), count).map((values) => Uint16Array.from(values)),
-  UINT32: (count) => exactly(fc.integer({ min: 0, max: 2 ** 32 - 1 }), count).map((values) => Uint32Array.from(values)),
-  UINT64: (count) =>
-    exactly(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), count).map((values) => BigUint64Array.from(values)),
-  INT8: (count) => exactly(fc.integer({ min: -128, max: 127 }), count).map((values) => Int8Array.from(values)),
-  INT16: (count) => exactly(fc.integer({ min: -32_768, max: 32_767 }), count).map((values) => Int16Array.from(values)),
-  INT32: (count) => exactly(fc.integer(), count).map((values) => Int32Array.from(values)),
-  INT64: (count) =>
-    exactly(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), count).map((values) => BigInt64Array.from(values)),
-  FP16: (count) =>
-    exactly(fc.integer({ min: 0, max: 65_535 }).map(quietHalf), count).map((values) => Uint16Array.from(values)),
-  FP32: (count) => exactly(fc.float(), count).map((values) => Float32Array.from(values)),
-  FP64: (count) => exactly(fc.double(), count).map((values) => Float64Array.from(values)),
-  BYTES: (count) =>
-    exactly(
-      fc.string({ unit: 'grapheme' }).map((text) => new Uint8Array(Buffer.from(text))),
-      count,
-    ),
-}
-
-function exactly<Item>(item: fc.Arbitrary<Item>, count: number): fc.Arbitrary<Item[]> {
-  return fc.array(item, { minLength: count, maxLength: count })
-}
+  Buffer.from(
+    encodeAnswer(
+      id,
+      outputs.map((tensor) => ({ tensor, binary: false })),
+      modelOf([]),
+    ).body,
+  ).toString()
 
 function plainly(element: number | bigint | Uint8Array): number | bigint | string {
   return typeof element === 'object' ? Buffer.from(element).toString() : element
 }
-
-/** All NaN patterns read back as the one quiet NaN. */
-function quietHalf(bits: number): number {
-  return (bits & 0x7c00) === 0x7c00 && (bits & 0x3ff) !== 0 ? 0x7e00 : bits
-}
-
-const anyTensor: fc.Arbitrary<Tensor> = fc
-  .record({ datatype: fc.constantFrom(...datatypes), shape: fc.array(fc.nat({ max: 4 }), { maxLength: 4 }) })
-  .chain(({ datatype, shape }) =>
-    elements[datatype](elementCount(shape)).map((data) => tensor('x', datatype, shape, data)),
-  )
 
 /** An answer's outputs, taken as the inputs of a request: both have the same form. */
 const asRequest = (tensors: readonly Tensor[]): string => {
@@ -312,16 +278,40 @@ describe('a request', () => {
     ],
     ['an output without a name', `{"inputs":[${a},${n}],"outputs":[{}]}`, 'FieldMissing', 'outputs[0].name is missing'],
     [
-      'binary data',
+      'binary data that is not there',
       input('"shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}'),
-      'BinaryUnsupported',
-      'inputs[0].parameters.binary_data_size',
+      'BinaryMissing',
+      'inputs[0] needs 8 bytes of binary data, and 0 are left in the body',
     ],
     [
-      'classification',
-      `{"inputs":[${a},${n}],"outputs":[{"name":"y","parameters":{"classification":2}}]}`,
-      'ClassificationUnsupported',
-      'outputs[0].parameters.classification',
+      'data in two ways',
+      input('"shape":[1,2],"datatype":"FP32","data":[1,2],"parameters":{"binary_data_size":8}'),
+      'DataTwice',
+      'inputs[0] has both data and binary_data_size',
+    ],
+    [
+      'a binary size that is none',
+      input('"shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":-1}'),
+      'FieldType',
+      'inputs[0].parameters.binary_data_size is -1; write a whole number from 0',
+    ],
+    [
+      'shared memory',
+      input('"shape":[1,2],"datatype":"FP32","parameters":{"shared_memory_region":"r"}'),
+      'SharedMemoryUnsupported',
+      'inputs[0].parameters.shared_memory_region asks for shared memory',
+    ],
+    [
+      'a priority in words',
+      `{"parameters":{"priority":"high"},"inputs":[${a},${n}]}`,
+      'FieldType',
+      'parameters.priority is high; write a whole number from 0',
+    ],
+    [
+      'a flag in words',
+      `{"parameters":{"binary_data_output":"yes"},"inputs":[${a},${n}]}`,
+      'FieldType',
+      'parameters.binary_data_output is "yes"; write true or false',
     ],
     [
       'a sequence',
