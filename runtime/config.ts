@@ -19,6 +19,10 @@ export interface Config {
   readonly modelVersion: string
   readonly revision: string
   readonly threads: number | 'Auto'
+  /** The most requests that share a run of the model; 1 for none. */
+  readonly maxBatch: number | 'Auto'
+  /** How long a request may wait for others to share its run, although a worker is free. */
+  readonly batchMaxDelayMs: number
   readonly queueMaxRequests: number
   readonly queueTimeoutMs: number
   readonly warmupRequests: number
@@ -80,7 +84,8 @@ export function parseConfig(environment: Environment, command: Command): Config 
   if (modelName === undefined && command === 'serve') {
     refuse('SLIPWAY_MODEL_NAME is not set', 'set it to the name clients use in /v2/models/<name>')
   }
-  const threads = text('SLIPWAY_THREADS')?.toLowerCase() === 'auto' ? 'Auto' : whole('SLIPWAY_THREADS', 'Auto', 1, 1024)
+  const wholeOrAuto = (name: string, high: number): number | 'Auto' =>
+    text(name)?.toLowerCase() === 'auto' ? 'Auto' : whole(name, 'Auto', 1, high)
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
@@ -91,7 +96,9 @@ export function parseConfig(environment: Environment, command: Command): Config 
     modelName: modelName ?? 'model',
     modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
     revision: text('SLIPWAY_REVISION') ?? 'none',
-    threads,
+    threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
+    maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),
+    batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, minute),
     queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
     warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
@@ -114,6 +121,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
   return Object.freeze(config)
 }
 
+const minute = 60_000
 const day = 86_400_000
 
 function isLogLevel(text: string): text is Config['logLevel'] {

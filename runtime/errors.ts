@@ -348,6 +348,13 @@ const table = {
     fix: 'try again, add replicas, or raise spec.runtime.queue.timeout',
     retryable: true,
   },
+  TimeoutPassed: {
+    code: 'TimeoutPassed',
+    status: 504,
+    found: 'the request waited longer than the {limitMs} ms that its own timeout allows',
+    fix: 'try again, allow more time, or add replicas',
+    retryable: true,
+  },
   EngineGone: {
     code: 'EngineGone',
     status: 503,

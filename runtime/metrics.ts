@@ -5,6 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Config } from './config.ts'
+import type { Worked } from './engine/thread.ts'
 
 /** From 100 µs to 30 s: a tiny model answers in one, a large one waits in line for the other. */
 const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -13,6 +14,7 @@ const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.0
 export interface Gauges {
   readonly waiting: () => number
   readonly inFlight: () => number
+  readonly workers: () => number
   readonly oldestWaitMs: () => number
   readonly ready: () => boolean
 }
@@ -23,6 +25,8 @@ export interface Metrics {
   request(status: number, durationMs: number): void
   /** Records how long a request waited and its model ran. */
   inference(waitMs: number, runMs: number): void
+  /** Records what a worker did: one run, or a refusal before any. */
+  worked(worked: Worked): void
   loaded(digest: string, loadMs: number): void
 }
 
@@ -54,6 +58,22 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
     buckets: seconds,
     registers,
   })
+  const batchSize = new Histogram({
+    name: 'slipway_batch_size',
+    help: 'How many requests shared a run of the model',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096],
+    registers,
+  })
+  const retries = new Counter({
+    name: 'slipway_batch_retries_total',
+    help: 'Shared runs that failed, so that their requests were run one by one',
+    registers,
+  })
+  const busy = new Counter({
+    name: 'slipway_worker_busy_seconds_total',
+    help: 'Time that inference workers decoded, ran and encoded; its rate divided by slipway_workers is their use',
+    registers,
+  })
   const info = new Gauge({
     name: 'slipway_model_info',
     help: 'Always 1; the labels say which model this pod serves',
@@ -70,6 +90,7 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
     return gauges.oldestWaitMs() / 1000
   })
   gauge('slipway_inferences_in_flight', 'Requests that the workers hold', gauges.inFlight)
+  gauge('slipway_workers', 'Inference workers', gauges.workers)
   gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (gauges.ready() ? 1 : 0))
 
   const delay = monitorEventLoopDelay({ resolution: 10 })
@@ -106,6 +127,11 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
     inference(waitMs, runMs) {
       wait.observe(waitMs / 1000)
       if (runMs > 0) run.observe(runMs / 1000)
+    },
+    worked({ workMs, runMs, batchSize: size, retried }) {
+      busy.inc(workMs / 1000)
+      if (runMs > 0) batchSize.observe(size)
+      if (retried) retries.inc()
     },
     loaded(digest, loadMs) {
       info.set({ model: modelName, version: modelVersion, digest, revision }, 1)

@@ -38,16 +38,23 @@ export interface Serving {
  */
 export async function serve(config: Config, { entry, log, signals, exit, version }: ServeOptions): Promise<Serving> {
   const plan = planThreads(readCpuLimits(), config.threads)
-  const pool = new EnginePool({ entry, workers: plan.workers, stuckAfterMs: config.stuckAfterMs })
+  const pool = new EnginePool({
+    entry,
+    workers: plan.workers,
+    stuckAfterMs: config.stuckAfterMs,
+    onWorked: (worked) => metrics.worked(worked),
+  })
   const state = new ServerState(pool)
   const scheduler = new Scheduler(pool, {
     maxRequests: config.queueMaxRequests,
     maxWaitMs: config.queueTimeoutMs,
     maxBytes: bodyBudget(config.maxBodyBytes),
+    maxDelayMs: config.batchMaxDelayMs,
   })
   const metrics = createMetrics(config, {
     waiting: () => scheduler.waiting,
     inFlight: () => pool.inFlight,
+    workers: () => pool.size,
     oldestWaitMs: () => scheduler.oldestWaitMs,
     ready: () => state.health().ready,
   })
@@ -108,12 +115,13 @@ export async function serve(config: Config, { entry, log, signals, exit, version
   const { sizeBytes, digest } = await verifyFile(config.modelFile, config.modelDigest)
   checkMemory(sizeBytes, readMemoryLimit())
   state.enter({ name: 'Loading', doing: 'loading the model' })
-  const { loadMs, selfTest, warmupRuns, warmupMs } = await pool.load({
+  const { loadMs, selfTest, batching, warmupRuns, warmupMs } = await pool.load({
     file: config.modelFile,
     sizeBytes,
     modelName: config.modelName,
     modelVersion: config.modelVersion,
     warmupRequests: config.warmupRequests,
+    maxBatch: config.maxBatch,
     intraOpThreads: plan.intraOpThreads,
     spinning: plan.spinning,
   })
@@ -126,6 +134,9 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     'model.self_test': selfTest,
     'model.load_ms': Math.round(loadMs),
     'model.warmup_ms': Math.round(warmupMs),
+    'batching.max_size': batching.maxSize,
+    'batching.reason': batching.reason,
+    'batching.measured': batching.measured,
     'threads.intra_op': plan.intraOpThreads,
     'threads.spinning': plan.spinning,
   })

@@ -20,13 +20,22 @@ export interface LoadOrder extends EngineOptions {
   readonly modelName: string
   readonly modelVersion: string
   readonly warmupRequests: number
+  /** The most requests of one run; `Auto` measures it; 1 runs every request alone. */
+  readonly maxBatch: number | 'Auto'
 }
 
+/** Requests that wait together: what of them fits together shares runs of the model. */
 export interface InferOrder {
   readonly type: 'infer'
+  readonly asks: readonly AskOrder[]
+}
+
+export interface AskOrder {
   readonly id: number
   readonly wire: Wire
   readonly body: Uint8Array<ArrayBuffer>
+  /** How long it has waited, for deadlines that only its body names. */
+  readonly waitedMs: number
 }
 
 export type Order = LoadOrder | InferOrder
@@ -36,27 +45,52 @@ export interface LoadedReply {
   readonly signature: Signature
   readonly loadMs: number
   readonly selfTest: string
+  readonly batching: Batching
   readonly warmupRuns: number
   readonly warmupMs: number
 }
 
-export interface AnswerReply {
-  readonly type: 'answer'
-  readonly id: number
-  readonly body: Uint8Array<ArrayBuffer>
-  readonly headers: Readonly<Record<string, string>>
-  /** Time the model ran. */
-  readonly runMs: number
-  /** Time the worker had to do with the request: decode, run, encode. */
-  readonly workMs: number
+/** How requests share runs of a loaded model. */
+export interface Batching {
+  /** The most rows, and so the most requests, of one run; 1 when every request runs alone. */
+  readonly maxSize: number
+  /** Why it is so, for people. */
+  readonly reason: string
+  /** What was measured to decide it; empty when nothing was. */
+  readonly measured: readonly BatchRate[]
 }
 
-export interface RefusedReply {
-  readonly type: 'refused'
-  readonly id: number
-  readonly fault: FaultReport
-  /** Time the model ran before it failed; 0 when the request never reached it. */
+export interface BatchRate {
+  readonly size: number
+  /** The median run. */
   readonly runMs: number
+  /** Rows, not runs. */
+  readonly perSecond: number
+}
+
+/** Where a request's time in the worker went, in milliseconds; 0 for what it did not come to. */
+export interface Times {
+  readonly decodeMs: number
+  /** The whole run that it had its share in. */
+  readonly runMs: number
+  readonly encodeMs: number
+  /** How many requests shared that run; 0 when it never ran. */
+  readonly batchSize: number
+}
+
+export type Result = { readonly id: number; readonly times: Times } & (
+  | { readonly ok: true; readonly body: Uint8Array<ArrayBuffer>; readonly headers: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly fault: FaultReport }
+)
+
+/** The requests of an order that are done: those of one run, or those that were refused before any. */
+export interface ResultsReply {
+  readonly type: 'results'
+  readonly results: readonly Result[]
+  /** Time the worker had to do since its last reply, in milliseconds: decode, run, encode. */
+  readonly workMs: number
+  /** Whether a shared run failed, so that its requests were run one by one. */
+  readonly retried: boolean
 }
 
 export interface LoadFailedReply {
@@ -64,4 +98,4 @@ export interface LoadFailedReply {
   readonly fault: FaultReport
 }
 
-export type Reply = LoadedReply | LoadFailedReply | AnswerReply | RefusedReply
+export type Reply = LoadedReply | LoadFailedReply | ResultsReply

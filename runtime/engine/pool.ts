@@ -2,16 +2,16 @@
  * The inference workers of one model: started one after another, the least busy one gets the next request.
  * It must not queue: what no worker can take now is the scheduler's business.
  */
-import type { Wire } from '../protocols/codecs.ts'
 import type { Signature } from '../tensor.ts'
-import type { LoadedReply, LoadOrder } from './messages.ts'
-import { EngineThread, type Outcome } from './thread.ts'
+import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
+import { EngineThread, type Ask, type ThreadEvents, type Worked } from './thread.ts'
 
 export interface PoolOptions {
   readonly entry: URL
   readonly workers: number
   /** A single inference longer than this means that its worker hangs. */
   readonly stuckAfterMs: number
+  readonly onWorked?: (worked: Worked) => void
   readonly now?: () => number
 }
 
@@ -20,6 +20,7 @@ export class EnginePool {
   readonly #threads: EngineThread[] = []
   #onChange: () => void = () => {}
   #signature: Signature | undefined
+  #batching: Batching = { maxSize: 1, reason: 'the model is not loaded yet', measured: [] }
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -28,6 +29,10 @@ export class EnginePool {
   /** The signature of the loaded model; undefined before that. */
   get signature(): Signature | undefined {
     return this.#signature
+  }
+
+  get batching(): Batching {
+    return this.#batching
   }
 
   get inFlight(): number {
@@ -49,23 +54,32 @@ export class EnginePool {
    * @throws Fault when the model cannot be loaded
    */
   async load(order: Omit<LoadOrder, 'type'>): Promise<LoadedReply> {
-    const { entry, workers, now } = this.#options
+    const { entry, workers, now, onWorked } = this.#options
+    const events: ThreadEvents = { onChange: () => this.#onChange(), ...(onWorked === undefined ? {} : { onWorked }) }
     let first: LoadedReply | undefined
     for (let index = 0; index < workers; index++) {
-      const thread = new EngineThread(entry, () => this.#onChange(), now)
+      const thread = new EngineThread(entry, events, now)
       this.#threads.push(thread)
+      // What the first worker measured holds for all.
+      const maxBatch = first?.batching.maxSize ?? order.maxBatch
       // oxlint-disable-next-line no-await-in-loop -- on purpose, see above
-      const reply = await thread.load(order)
+      const reply = await thread.load({ ...order, maxBatch })
       first ??= reply
     }
     if (first === undefined) throw new Error('a pool needs at least one worker')
     this.#signature = first.signature
+    this.#batching = first.batching
     return first
   }
 
-  /** Whether some worker can take a request now. */
+  /** Whether some worker can take requests now. */
   get free(): boolean {
     return this.#threads.some((thread) => thread.free)
+  }
+
+  /** How many workers can take requests now. */
+  get freeCount(): number {
+    return this.#threads.reduce((count, thread) => count + (thread.free ? 1 : 0), 0)
   }
 
   /** Why the pool cannot be trusted any more; undefined while every worker lives and moves. */
@@ -77,14 +91,14 @@ export class EnginePool {
     return undefined
   }
 
-  /** Gives a request to the least busy worker. The body is transferred. Call only while `free`. */
-  infer(wire: Wire, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+  /** Gives requests to the least busy worker, which runs together what fits together. Call only while `free`. */
+  infer(asks: readonly Ask[]): void {
     let best: EngineThread | undefined
     for (const thread of this.#threads) {
       if (thread.free && (best === undefined || thread.inFlight < best.inFlight)) best = thread
     }
     if (best === undefined) throw new Error('no inference worker is free')
-    return best.infer(wire, body)
+    best.infer(asks)
   }
 
   /** Ends the workers, which must be idle. */
