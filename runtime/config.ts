@@ -98,7 +98,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     revision: text('SLIPWAY_REVISION') ?? 'none',
     threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
     maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),
-    batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, minute),
+    batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, day),
     queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
     warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
@@ -121,7 +121,6 @@ export function parseConfig(environment: Environment, command: Command): Config 
   return Object.freeze(config)
 }
 
-const minute = 60_000
 const day = 86_400_000
 
 function isLogLevel(text: string): text is Config['logLevel'] {
