@@ -11,7 +11,7 @@ const serving = async (model: Uint8Array, environment = {}): Promise<Server> => 
   return server
 }
 const batchingOf = (server: Server) => {
-  const line = server.log.find((found) => found['event.action'] === 'ready')
+  const line = server.log.find((found) => found['event.action'] === 'loaded')
   return { size: line?.['batching.max_size'], reason: line?.['batching.reason'] }
 }
 const outputOf = ({ status, body }: Answer) => ({

@@ -15,6 +15,8 @@ export interface Config {
   /** `sha256:` and 64 hex digits. */
   readonly modelDigest: string | undefined
   readonly modelFile: string
+  /** A file that says which versions to serve, instead of the one model file; see desired.ts. */
+  readonly versionsFile: string | undefined
   readonly modelName: string
   readonly modelVersion: string
   readonly revision: string
@@ -93,6 +95,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     modelUri,
     modelDigest,
     modelFile: text('SLIPWAY_MODEL_FILE') ?? '/models/model.onnx',
+    versionsFile: text('SLIPWAY_VERSIONS_FILE'),
     modelName: modelName ?? 'model',
     modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
     revision: text('SLIPWAY_REVISION') ?? 'none',

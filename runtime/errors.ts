@@ -20,6 +20,13 @@ const table = {
   // Configuration
   BadConfiguration: { code: 'BadConfiguration', status: 500, found: '{problem}', fix: '{remedy}' },
 
+  BadVersionsFile: {
+    code: 'BadConfiguration',
+    status: 500,
+    found: 'the file of versions {path} cannot be followed: {problem}',
+    fix: '{remedy}',
+  },
+
   // Finding and fetching a model file
   UriUnsupported: {
     code: 'UnsupportedUri',

@@ -6,16 +6,15 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Config } from './config.ts'
 import type { Worked } from './engine/thread.ts'
+import type { Models } from './models.ts'
+import type { LiveVersion } from './version.ts'
 
 /** From 100 µs to 30 s: a tiny model answers in one, a large one waits in line for the other. */
 const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** Live figures that are read when Prometheus asks. */
 export interface Gauges {
-  readonly waiting: () => number
-  readonly inFlight: () => number
-  readonly workers: () => number
-  readonly oldestWaitMs: () => number
+  readonly models: Models
   readonly ready: () => boolean
 }
 
@@ -27,10 +26,9 @@ export interface Metrics {
   inference(waitMs: number, runMs: number): void
   /** Records what a worker did: one run, or a refusal before any. */
   worked(worked: Worked): void
-  loaded(digest: string, loadMs: number): void
 }
 
-export function createMetrics({ modelName, modelVersion, revision }: Config, gauges: Gauges): Metrics {
+export function createMetrics({ modelName, revision }: Config, { models, ready }: Gauges): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -74,24 +72,38 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
     help: 'Time that inference workers decoded, ran and encoded; its rate divided by slipway_workers is their use',
     registers,
   })
+  // Set anew at every reading: a version that has gone must not stay.
   const info = new Gauge({
     name: 'slipway_model_info',
-    help: 'Always 1; the labels say which model this pod serves',
+    help: 'Always 1; the labels say which versions this pod serves',
     labelNames: ['model', 'version', 'digest', 'revision'],
     registers,
+    collect() {
+      info.reset()
+      for (const { version, facts } of models.list()) {
+        if (facts !== undefined) info.set({ model: modelName, version, digest: facts.digest, revision }, 1)
+      }
+    },
   })
   const load = new Gauge({
     name: 'slipway_model_load_seconds',
     help: 'Time ONNX Runtime took to load the model',
+    labelNames: ['version'],
     registers,
+    collect() {
+      load.reset()
+      for (const { version, facts } of models.list())
+        if (facts !== undefined) load.set({ version }, facts.loadMs / 1000)
+    },
   })
-  gauge('slipway_queue_depth', 'Requests that wait for a free worker', gauges.waiting)
-  gauge('slipway_queue_oldest_wait_seconds', 'How long the oldest waiting request has waited', () => {
-    return gauges.oldestWaitMs() / 1000
-  })
-  gauge('slipway_inferences_in_flight', 'Requests that the workers hold', gauges.inFlight)
-  gauge('slipway_workers', 'Inference workers', gauges.workers)
-  gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (gauges.ready() ? 1 : 0))
+  const sum = (of: (version: LiveVersion) => number): number => models.list().reduce((total, one) => total + of(one), 0)
+  gauge('slipway_queue_depth', 'Requests that wait for a free worker', () => sum(({ scheduler }) => scheduler.waiting))
+  gauge('slipway_queue_oldest_wait_seconds', 'How long the oldest waiting request has waited', () =>
+    Math.max(0, ...models.list().map(({ scheduler }) => scheduler.oldestWaitMs / 1000)),
+  )
+  gauge('slipway_inferences_in_flight', 'Requests that the workers hold', () => sum(({ pool }) => pool.inFlight))
+  gauge('slipway_workers', 'Inference workers', () => sum(({ pool }) => pool.size))
+  gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (ready() ? 1 : 0))
 
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
@@ -132,10 +144,6 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
       busy.inc(workMs / 1000)
       if (runMs > 0) batchSize.observe(size)
       if (retried) retries.inc()
-    },
-    loaded(digest, loadMs) {
-      info.set({ model: modelName, version: modelVersion, digest, revision }, 1)
-      load.set(loadMs / 1000)
     },
   }
 }

@@ -27,7 +27,7 @@ describe('a real model, Silero VAD', () => {
       const direct = (await directRun(model, request))['output'] ?? []
       expect(direct).toHaveLength(1)
       expect(Array.from(body.outputs?.[0]?.data ?? [], Math.fround)).toEqual(direct)
-      const ready = server.log.find((line) => line['event.action'] === 'ready')
+      const ready = server.log.find((line) => line['event.action'] === 'loaded')
       expect(ready?.['model.self_test']).toBe('ran on zeros of input[1,256], state[2,1,128], sr[]')
     } finally {
       await server.stop()

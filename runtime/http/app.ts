@@ -2,22 +2,18 @@
  * Everything that is not on the hot path, on express: server and model metadata, the list of models, unknown paths.
  */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
-import { fault, reportOf } from '../errors.ts'
-import type { EnginePool } from '../engine/pool.ts'
-import type { ServerState } from '../state.ts'
+import { Fault, fault, reportOf } from '../errors.ts'
+import type { Models } from '../models.ts'
 import { sendFault, sendJson } from './answer.ts'
-import { checkModel, type ServedModel } from './model.ts'
 
 export interface AppContext {
-  readonly model: ServedModel
-  readonly pool: EnginePool
-  readonly state: ServerState
+  readonly models: Models
   /** The runtime's own version, for server metadata. */
   readonly serverVersion: string
   readonly onBug: (error: unknown) => void
 }
 
-export function createApp({ model, pool, state, serverVersion, onBug }: AppContext): Express {
+export function createApp({ models, serverVersion, onBug }: AppContext): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -26,19 +22,18 @@ export function createApp({ model, pool, state, serverVersion, onBug }: AppConte
   app.get('/v2', (_request, response) => {
     sendJson(response, 200, { name: 'slipway', version: serverVersion, extensions: [] })
   })
-  app.get('/v2/models', (_request, response) => sendJson(response, 200, { models: [model.name] }))
+  app.get('/v2/models', (_request, response) => sendJson(response, 200, { models: [models.name] }))
 
   const metadata: RequestHandler<{ model: string; version?: string }> = ({ params }, response) => {
-    const unknown = checkModel(model, params.model, params.version)
-    if (unknown !== undefined) return sendFault(response, unknown)
-    const { signature } = pool
+    const found = models.find(params.model, params.version)
+    if (found instanceof Fault) return sendFault(response, found)
+    const { name, signature } = found
     if (signature === undefined) {
-      const reason = state.health().reason ?? 'it is loading'
-      return sendFault(response, fault('NotReady', { model: model.name, reason }))
+      return sendFault(response, found.notReady() ?? fault('NotReady', { model: name, reason: 'it is loading' }))
     }
     return sendJson(response, 200, {
-      name: model.name,
-      versions: [model.version],
+      name,
+      versions: models.list().map(({ version }) => version),
       platform: 'onnx_onnxv1',
       inputs: signature.inputs,
       outputs: signature.outputs,
@@ -53,7 +48,7 @@ export function createApp({ model, pool, state, serverVersion, onBug }: AppConte
       sendFault(response, fault('MethodNotAllowed', { method, path, allowed: 'GET' }))
     })
   }
-  app.use(({ path }, response) => sendFault(response, fault('UnknownPath', { path, model: model.name })))
+  app.use(({ path }, response) => sendFault(response, fault('UnknownPath', { path, model: models.name })))
 
   // express tells an error handler by its four parameters.
   const failed: ErrorRequestHandler = (error, { path }, response, _next) => {

@@ -3,22 +3,22 @@
  * Health must never wait for anything: it is answered from memory, in the thread that runs no inference.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { Fault, fault } from '../errors.ts'
+import { Fault } from '../errors.ts'
+import type { Models } from '../models.ts'
 import { allowedMethods, routeOip } from '../protocols/oip.ts'
 import type { ServerState } from '../state.ts'
 import { sendFault, sendJson, stamp } from './answer.ts'
 import { infer, refuse, type Inference } from './infer.ts'
-import { checkModel, type ServedModel } from './model.ts'
 
 export interface Dispatch extends Inference {
-  readonly model: ServedModel
+  readonly models: Models
   readonly state: ServerState
   /** Everything the dispatcher does not answer itself. */
   readonly app: RequestListener
 }
 
 export function createDispatcher(context: Dispatch): RequestListener {
-  const { model, state, answering, app } = context
+  const { models, state, answering, app } = context
   return (request, response) => {
     stamp(response, answering)
     const { method = 'GET', url = '/' } = request
@@ -33,15 +33,17 @@ export function createDispatcher(context: Dispatch): RequestListener {
       case 'ready':
         return answerReady(response, state)
       case 'modelReady': {
-        const unknown = checkModel(model, call.model, call.version)
-        if (unknown !== undefined) return sendFault(response, unknown)
-        const { ready, reason } = state.health()
-        return sendJson(response, ready ? 200 : 503, { name: model.name, ready, ...(ready ? {} : { reason }) })
+        const found = models.find(call.model, call.version)
+        if (found instanceof Fault) return sendFault(response, found)
+        const { ready, reason } = state.draining ? state.health() : found.health()
+        return sendJson(response, ready ? 200 : 503, { name: found.name, ready, ...(ready ? {} : { reason }) })
       }
       case 'infer': {
-        const refused = checkModel(model, call.model, call.version) ?? notServing(model, state)
-        if (refused !== undefined) return refuse(request, response, refused, context, performance.now())
-        return void infer(request, response, context)
+        const found = models.find(call.model, call.version)
+        if (found instanceof Fault) return refuse(request, response, found, context, performance.now())
+        const early = found.notReady()
+        if (early !== undefined) return refuse(request, response, early, context, performance.now())
+        return void infer(request, response, found, context)
       }
       case 'modelMetadata':
       case 'other':
@@ -59,13 +61,6 @@ function answerLive(response: ServerResponse, state: ServerState): void {
 function answerReady(response: ServerResponse, state: ServerState): void {
   const { live, ready, reason } = state.health()
   sendJson(response, ready ? 200 : 503, { live, ready, ...(ready ? {} : { reason }) })
-}
-
-/** While draining, requests are still answered: it takes seconds until every client has heard of it. */
-function notServing(model: ServedModel, state: ServerState): Fault | undefined {
-  const { phase } = state
-  if (phase.name !== 'Loading') return undefined
-  return fault('NotReady', { model: model.name, reason: `it is ${phase.doing}` })
 }
 
 function refuseEarly(request: IncomingMessage, response: ServerResponse, call: Fault, context: Dispatch): void {

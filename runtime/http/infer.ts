@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Scheduler } from '../scheduling/scheduler.ts'
+import type { LiveVersion } from '../version.ts'
 import { sendBytes, stamp, type Answering } from './answer.ts'
 import { announcedLength, ClientGone, discardRest, readBody } from './body.ts'
 
@@ -13,7 +13,6 @@ import { announcedLength, ClientGone, discardRest, readBody } from './body.ts'
 const clientGoneStatus = 499
 
 export interface Inference {
-  readonly scheduler: Scheduler
   readonly metrics: Metrics
   readonly answering: Answering
   readonly maxBodyBytes: number
@@ -21,13 +20,20 @@ export interface Inference {
   readonly onBug: (error: unknown) => void
 }
 
-/** Answers a request for a model that exists and is loaded. */
-export async function infer(request: IncomingMessage, response: ServerResponse, context: Inference): Promise<void> {
-  const { scheduler, metrics, answering, maxBodyBytes, onBug } = context
+/** Answers a request for a version that exists and is loaded. */
+export async function infer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { scheduler }: LiveVersion,
+  context: Inference,
+): Promise<void> {
+  const { metrics, answering, maxBodyBytes, onBug } = context
   const started = performance.now()
+  const refuseWith = (report: FaultReport): void =>
+    refuse(request, response, report, context, started, scheduler.retryAfterSeconds)
   const refused = preconditions(request) ?? scheduler.refusal()
   if (refused !== undefined) {
-    refuse(request, response, refused, context, started)
+    refuseWith(refused)
     return
   }
   let reserved = 0
@@ -46,7 +52,7 @@ export async function infer(request: IncomingMessage, response: ServerResponse, 
     metrics.inference(outcome.waitMs, outcome.runMs)
     if (response.destroyed) return
     if (!outcome.ok) {
-      refuse(request, response, outcome.fault, context, started)
+      refuseWith(outcome.fault)
       return
     }
     response.once('finish', () => metrics.request(200, performance.now() - started))
@@ -58,7 +64,7 @@ export async function infer(request: IncomingMessage, response: ServerResponse, 
       return
     }
     if (!(error instanceof Fault)) onBug(error)
-    refuse(request, response, reportOf(error), context, started)
+    refuseWith(reportOf(error))
   }
 }
 
@@ -69,8 +75,9 @@ export function refuse(
   request: IncomingMessage,
   response: ServerResponse,
   report: FaultReport,
-  { scheduler, metrics, answering }: Inference,
+  { metrics, answering }: Inference,
   started: number,
+  retryAfterSeconds = 1,
 ): void {
   stamp(response, answering)
   response.once('finish', () => metrics.request(report.status, performance.now() - started))
@@ -79,7 +86,7 @@ export function refuse(
     'content-type': 'application/json',
     'content-length': body.byteLength,
   }
-  if (report.code === 'QueueFull' || report.code === 'NotReady') headers['retry-after'] = scheduler.retryAfterSeconds
+  if (report.code === 'QueueFull' || report.code === 'NotReady') headers['retry-after'] = retryAfterSeconds
   if (request.complete) {
     response.writeHead(report.status, headers).end(body)
     return
