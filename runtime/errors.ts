@@ -274,6 +274,48 @@ const table = {
     found: 'the element {index} of the input "{name}" is {problem}',
     fix: 'send UTF-8 text without U+0000, because ONNX Runtime for Node cannot pass other bytes on whole',
   },
+  V1BodyMissing: {
+    code: 'BodyMissing',
+    status: 400,
+    found: 'the request has no body',
+    fix: 'send {"instances":[…]} with one entry per row',
+  },
+  TorchServeBodyMissing: {
+    code: 'BodyMissing',
+    status: 400,
+    found: 'the request has no body',
+    fix: 'send the input as JSON with content-type application/json, or its raw bytes',
+  },
+  V1BothForms: {
+    code: 'V1BothForms',
+    status: 400,
+    found: 'the body has both "instances" and "inputs"',
+    fix: 'send rows in "instances" or columns in "inputs"',
+  },
+  V1Signature: {
+    code: 'V1Signature',
+    status: 400,
+    found: 'Serving signature name: "{found}" not found in signature def',
+    fix: 'leave signature_name out or write {known}',
+  },
+  V1ScalarRows: {
+    code: 'V1ScalarRows',
+    status: 400,
+    found: 'the input "{name}" is a scalar, which has no rows',
+    fix: 'send columns: {"inputs":{"<input>":<value>,…}}',
+  },
+  V1BatchSize: {
+    code: 'V1BatchSize',
+    status: 400,
+    found: 'the output "{name}" has inconsistent batch size: its shape is {found} for {rows} rows',
+    fix: 'send columns, {"inputs":…}, to get the outputs as they are',
+  },
+  EventVersion: {
+    code: 'EventVersion',
+    status: 400,
+    found: 'the CloudEvent has specversion {found}',
+    fix: 'send version 1.0',
+  },
   ClassificationImpossible: {
     code: 'ClassificationImpossible',
     status: 400,
