@@ -254,7 +254,19 @@ const table = {
     code: 'BodyEncoded',
     status: 415,
     found: 'the request body has content-encoding {encoding}',
-    fix: 'send it uncompressed',
+    fix: 'use one of gzip, deflate and zstd, or none',
+  },
+  BodyBroken: {
+    code: 'BodyBroken',
+    status: 400,
+    found: 'the request body is not whole {coding}: {words}',
+    fix: 'compress it again, or send it without content-encoding',
+  },
+  MediaType: {
+    code: 'MediaType',
+    status: 415,
+    found: 'the request body has content-type {found}',
+    fix: 'send application/json or application/octet-stream, and CloudEvents one by one',
   },
   SharedMemoryUnsupported: {
     code: 'SharedMemoryUnsupported',
@@ -273,6 +285,42 @@ const table = {
     status: 400,
     found: 'the element {index} of the input "{name}" is {problem}',
     fix: 'send UTF-8 text without U+0000, because ONNX Runtime for Node cannot pass other bytes on whole',
+  },
+  V1ModelMissing: {
+    code: 'V1Malformed',
+    status: 400,
+    found: 'Missing model name in request {path}',
+    fix: 'use /v1/models/<model>:predict',
+  },
+  V1Malformed: {
+    code: 'V1Malformed',
+    status: 400,
+    found: 'Malformed request: {method} {path}',
+    fix: 'use POST /v1/models/<model>:predict',
+  },
+  V1Version: {
+    code: 'UnknownVersion',
+    status: 400,
+    found: 'Failed to convert version: {found} to numeric, and no live version is called so',
+    fix: 'the live versions of {model} are {live}',
+  },
+  V1Verb: {
+    code: 'Unsupported',
+    status: 501,
+    found: 'this server does not {verb}',
+    fix: 'use POST /v1/models/{model}:predict, whose outputs hold all that the model says',
+  },
+  RepositoryControl: {
+    code: 'Unsupported',
+    status: 501,
+    found: 'explicit model load / unload is not allowed: which versions are served is decided by the ModelDeployment',
+    fix: 'change spec.model there',
+  },
+  TritonExtension: {
+    code: 'Unsupported',
+    status: 501,
+    found: 'this server does not have the extension {extension}',
+    fix: 'GET /v2 lists those it has',
   },
   V1BodyMissing: {
     code: 'BodyMissing',

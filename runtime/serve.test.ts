@@ -104,7 +104,18 @@ describe('a server of every datatype', () => {
   })
 
   test('describes itself as the protocol says', async () => {
-    expect((await call(server, '/v2')).body).toEqual({ name: 'slipway', version: '0.1.0', extensions: [] })
+    expect((await call(server, '/v2')).body).toEqual({
+      name: 'slipway',
+      version: '0.1.0',
+      extensions: [
+        'binary_tensor_data',
+        'classification',
+        'model_configuration',
+        'parameters',
+        'schedule_policy',
+        'statistics',
+      ],
+    })
     expect((await call(server, '/v2/health/live')).body).toEqual({ live: true })
     expect((await call(server, '/v2/health/ready')).body).toEqual({ live: true, ready: true })
     expect((await call(server, '/v2/models')).body).toEqual({ models: ['m'] })
@@ -146,8 +157,8 @@ describe('a server of every datatype', () => {
   test.each<[string, string, Record<string, string>, number, string]>([
     ['no JSON', 'hello', {}, 400, 'not valid JSON'],
     ['a missing input', '{"inputs":[]}', {}, 400, 'the input "in_FLOAT" is missing'],
-    ['a binary header', '{}', { 'inference-header-content-length': '2' }, 501, 'asks for binary tensors'],
-    ['a compressed body', '{}', { 'content-encoding': 'gzip' }, 415, 'content-encoding gzip; send it uncompressed'],
+    ['a binary header beyond it', '{}', { 'inference-header-content-length': '3' }, 400, 'at most the 2 bytes'],
+    ['a coding nobody reads', '{}', { 'content-encoding': 'br' }, 415, 'content-encoding br; use one of gzip, deflate'],
   ])('a request with %s is refused and the connection lives on', async (_name, body, headers, status, words) => {
     expect(await infer(server, body, { headers })).toMatchObject({
       status,

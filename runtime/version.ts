@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EnginePool, type PoolOptions } from './engine/pool.ts'
 import type { LoadedReply, LoadOrder } from './engine/messages.ts'
 import { fault, wordsOf, type Fault } from './errors.ts'
+import { Statistics } from './statistics.ts'
 import { Scheduler, type SchedulerOptions } from './scheduling/scheduler.ts'
 import type { Signature } from './tensor.ts'
 
@@ -41,6 +42,8 @@ export class LiveVersion {
   readonly name: string
   readonly pool: EnginePool
   readonly scheduler: Scheduler
+  /** What became of its requests. */
+  readonly statistics = new Statistics()
   #spec: VersionSpec
   #facts: Facts | undefined
   #phase: VersionPhase = { name: 'Loading', doing: 'waiting for its turn to load' }

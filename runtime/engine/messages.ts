@@ -2,7 +2,7 @@
  * What the main thread and an inference worker say to each other. Bodies are transferred, never copied.
  */
 import type { FaultReport } from '../errors.ts'
-import type { Signature } from '../tensor.ts'
+import type { Signature, TensorSpec } from '../tensor.ts'
 import type { Wire } from '../protocols/codecs.ts'
 import type { EngineOptions } from './engine.ts'
 
@@ -45,6 +45,8 @@ export interface LoadedReply {
   readonly signature: Signature
   readonly loadMs: number
   readonly selfTest: string
+  /** The inputs that it ran on, with their sizes; undefined when no invented ones suited. */
+  readonly example: readonly TensorSpec[] | undefined
   readonly batching: Batching
   readonly warmupRuns: number
   readonly warmupMs: number

@@ -2,7 +2,7 @@
  * The inference workers of one model: started one after another, the least busy one gets the next request.
  * It must not queue: what no worker can take now is the scheduler's business.
  */
-import type { Signature } from '../tensor.ts'
+import type { Signature, TensorSpec } from '../tensor.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { EngineThread, type Ask, type ThreadEvents, type Worked } from './thread.ts'
 
@@ -20,10 +20,16 @@ export class EnginePool {
   readonly #threads: EngineThread[] = []
   #onChange: () => void = () => {}
   #signature: Signature | undefined
+  #example: readonly TensorSpec[] | undefined
   #batching: Batching = { maxSize: 1, reason: 'the model is not loaded yet', measured: [] }
 
   constructor(options: PoolOptions) {
     this.#options = options
+  }
+
+  /** Inputs with sizes that the model is known to run on; undefined when none are. */
+  get example(): readonly TensorSpec[] | undefined {
+    return this.#example
   }
 
   /** The signature of the loaded model; undefined before that. */
@@ -68,6 +74,7 @@ export class EnginePool {
     }
     if (first === undefined) throw new Error('a pool needs at least one worker')
     this.#signature = first.signature
+    this.#example = first.example
     this.#batching = first.batching
     return first
   }

@@ -26,7 +26,8 @@ export function prepare(engine: Engine, { maxBatch, warmupRequests }: LoadOrder)
     engine.run(inputs ?? [], outputs)
     warmupRuns += 1
   }
-  return { selfTest: note, batching, warmupRuns, warmupMs: performance.now() - warmFrom }
+  const example = inputs?.map(({ name, datatype, shape }) => ({ name, datatype, shape }))
+  return { selfTest: note, example, batching, warmupRuns, warmupMs: performance.now() - warmFrom }
 }
 
 function decideBatching(

@@ -5,10 +5,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { Fault } from '../errors.ts'
 import type { Models } from '../models.ts'
-import { allowedMethods, routeOip } from '../protocols/oip.ts'
+import { route, type ModelRef, type Refusal } from '../protocols/routes.ts'
+import type { Protocol } from '../protocols/wire.ts'
 import type { ServerState } from '../state.ts'
+import type { LiveVersion } from '../version.ts'
 import { sendFault, sendJson, stamp } from './answer.ts'
 import { infer, refuse, type Inference } from './infer.ts'
+import { findVersion } from './find.ts'
 
 export interface Dispatch extends Inference {
   readonly models: Models
@@ -22,35 +25,41 @@ export function createDispatcher(context: Dispatch): RequestListener {
   return (request, response) => {
     stamp(response, answering)
     const { method = 'GET', url = '/' } = request
-    const call = routeOip(method, url)
-    if (call instanceof Fault) {
-      if (call.status === 405) response.setHeader('allow', allowedMethods(url))
-      return refuseEarly(request, response, call, context)
-    }
+    const call = route(method, url)
     switch (call.name) {
       case 'live':
         return answerLive(response, state)
       case 'ready':
         return answerReady(response, state)
+      case 'ping':
+        return answerPing(response, state)
       case 'modelReady': {
-        const found = models.find(call.model, call.version)
+        const found = findVersion(models, 'oip', call.ref)
         if (found instanceof Fault) return sendFault(response, found)
         const { ready, reason } = state.draining ? state.health() : found.health()
         return sendJson(response, ready ? 200 : 503, { name: found.name, ready, ...(ready ? {} : { reason }) })
       }
       case 'infer': {
-        const found = models.find(call.model, call.version)
-        if (found instanceof Fault) return refuse(request, response, found, context, performance.now())
-        const early = found.notReady()
-        if (early !== undefined) return refuse(request, response, early, context, performance.now())
-        return void infer(request, response, found, context)
+        const { protocol, ref } = call
+        const found = serving(models, protocol, ref)
+        if (found instanceof Fault) {
+          return refuse(request, response, found, context, { protocol, started: performance.now() })
+        }
+        return void infer(request, response, found, protocol, context)
       }
-      case 'modelMetadata':
+      case 'refused':
+        return answerRefused(request, response, call, context)
       case 'other':
         return app(request, response)
     }
     return undefined
   }
+}
+
+/** The version that a request for a prediction means, if it can be asked. */
+function serving(models: Models, protocol: Protocol, ref: ModelRef): LiveVersion | Fault {
+  const found = findVersion(models, protocol, ref)
+  return found instanceof Fault ? found : (found.notReady() ?? found)
 }
 
 function answerLive(response: ServerResponse, state: ServerState): void {
@@ -63,7 +72,15 @@ function answerReady(response: ServerResponse, state: ServerState): void {
   sendJson(response, ready ? 200 : 503, { live, ready, ...(ready ? {} : { reason }) })
 }
 
-function refuseEarly(request: IncomingMessage, response: ServerResponse, call: Fault, context: Dispatch): void {
-  if (request.method === 'GET' || request.method === 'HEAD') sendFault(response, call)
-  else refuse(request, response, call, context, performance.now())
+/** TorchServe's health check. */
+function answerPing(response: ServerResponse, state: ServerState): void {
+  const { ready } = state.health()
+  sendJson(response, ready ? 200 : 503, { status: ready ? 'Healthy' : 'Unhealthy' })
+}
+
+function answerRefused(request: IncomingMessage, response: ServerResponse, refusal: Refusal, context: Dispatch): void {
+  const { fault, protocol, allow } = refusal
+  if (allow !== undefined) response.setHeader('allow', allow)
+  if (request.method === 'GET' || request.method === 'HEAD') return sendFault(response, fault, protocol)
+  return refuse(request, response, fault, context, { protocol, started: performance.now() })
 }

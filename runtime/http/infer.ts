@@ -5,9 +5,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Wire } from '../protocols/codecs.ts'
+import { urgencyOf, type Urgency } from '../protocols/schedule.ts'
+import { tensorOffset, wireOf, type Protocol } from '../protocols/wire.ts'
 import type { LiveVersion } from '../version.ts'
-import { sendBytes, stamp, type Answering } from './answer.ts'
+import { errorBody, sendBytes, stamp, type Answering } from './answer.ts'
 import { announcedLength, ClientGone, discardRest, readBody } from './body.ts'
+import { codingOf, compress, negotiate } from './encoding.ts'
 
 /** What HTTP servers conventionally log for a request whose client went away. */
 const clientGoneStatus = 499
@@ -24,23 +28,34 @@ export interface Inference {
 export async function infer(
   request: IncomingMessage,
   response: ServerResponse,
-  { scheduler }: LiveVersion,
+  { scheduler, statistics }: LiveVersion,
+  protocol: Protocol,
   context: Inference,
 ): Promise<void> {
   const { metrics, answering, maxBodyBytes, onBug } = context
   const started = performance.now()
   const refuseWith = (report: FaultReport): void =>
-    refuse(request, response, report, context, started, scheduler.retryAfterSeconds)
-  const refused = preconditions(request) ?? scheduler.refusal()
-  if (refused !== undefined) {
-    refuseWith(refused)
-    return
-  }
+    refuse(request, response, report, context, {
+      protocol,
+      started,
+      retryAfterSeconds: scheduler.retryAfterSeconds,
+    })
+  const wire = wireOf(protocol, request.headers)
+  const coding = codingOf(request.headers['content-encoding'])
+  if (wire instanceof Fault) return refuseWith(wire)
+  if (coding instanceof Fault) return refuseWith(coding)
+  const refused = announcedLength(request) === 0 ? noBody(protocol) : scheduler.refusal()
+  if (refused !== undefined) return refuseWith(refused)
   let reserved = 0
   try {
-    const body = await readBody(request, maxBodyBytes, scheduler)
+    const body = await readBody(request, {
+      maxBytes: maxBodyBytes,
+      coding,
+      aligned: tensorOffset(wire),
+      reservations: scheduler,
+    })
     reserved = body.reserved
-    const job = scheduler.submit({ codec: 'oip-rest', options: { headerLength: undefined } }, body.bytes)
+    const job = scheduler.submit(wire, body.bytes, urgency(wire, body.bytes))
     const onClose = (): void => {
       job.cancel()
       scheduler.release(reserved)
@@ -50,22 +65,34 @@ export async function infer(
     response.once('close', onClose)
     const outcome = await job.settled
     metrics.inference(outcome.waitMs, outcome.runMs)
-    if (response.destroyed) return
-    if (!outcome.ok) {
-      refuseWith(outcome.fault)
-      return
-    }
+    statistics.record(outcome)
+    if (response.destroyed) return undefined
+    if (!outcome.ok) return refuseWith(outcome.fault)
+    const answerCoding = negotiate(request.headers['accept-encoding'], outcome.body.byteLength)
+    const answer = answerCoding === undefined ? outcome.body : await compress(answerCoding, outcome.body)
+    if (response.destroyed) return undefined
     response.once('finish', () => metrics.request(200, performance.now() - started))
     stamp(response, answering)
-    sendBytes(response, 200, outcome.body, outcome.headers)
+    return sendBytes(
+      response,
+      200,
+      answer,
+      answerCoding === undefined
+        ? outcome.headers
+        : { ...outcome.headers, 'content-encoding': answerCoding, vary: 'accept-encoding' },
+    )
   } catch (error) {
-    if (error instanceof ClientGone) {
-      metrics.request(clientGoneStatus, performance.now() - started)
-      return
-    }
+    if (error instanceof ClientGone) return metrics.request(clientGoneStatus, performance.now() - started)
     if (!(error instanceof Fault)) onBug(error)
-    refuseWith(reportOf(error))
+    return refuseWith(reportOf(error))
   }
+}
+
+export interface Refusing {
+  readonly protocol: Protocol
+  /** When the request came, in milliseconds of `performance.now`. */
+  readonly started: number
+  readonly retryAfterSeconds?: number
 }
 
 /**
@@ -76,12 +103,11 @@ export function refuse(
   response: ServerResponse,
   report: FaultReport,
   { metrics, answering }: Inference,
-  started: number,
-  retryAfterSeconds = 1,
+  { protocol, started, retryAfterSeconds = 1 }: Refusing,
 ): void {
   stamp(response, answering)
   response.once('finish', () => metrics.request(report.status, performance.now() - started))
-  const body = Buffer.from(JSON.stringify({ error: report.message }))
+  const body = Buffer.from(JSON.stringify(errorBody(report, protocol)))
   const headers: Record<string, string | number> = {
     'content-type': 'application/json',
     'content-length': body.byteLength,
@@ -96,10 +122,13 @@ export function refuse(
   discardRest(request, () => response.end())
 }
 
-function preconditions(request: IncomingMessage): Fault | undefined {
-  const { headers } = request
-  const encoding = headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity') return fault('BodyEncoded', { encoding })
-  if (announcedLength(request) === 0) return fault('BodyMissing', {})
-  return undefined
+function noBody(protocol: Protocol): Fault {
+  if (protocol === 'v1') return fault('V1BodyMissing', {})
+  return protocol === 'torchserve' ? fault('TorchServeBodyMissing', {}) : fault('BodyMissing', {})
+}
+
+/** Only requests of the Open Inference Protocol have a priority and a deadline. */
+function urgency(wire: Wire, body: Uint8Array): Urgency {
+  if (wire.codec !== 'oip-rest' || wire.event === 'structured') return {}
+  return urgencyOf(body.subarray(0, wire.options.headerLength))
 }
