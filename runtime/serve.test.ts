@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { sileroModels } from '../scripts/silero.ts'
 import { directRun } from '../test/kit/directrun.ts'
-import { elementType, onnxModel, type ElementType } from '../test/fixtures/onnx.ts'
+import { allTypesModel, elementType, type ElementType } from '../test/fixtures/onnx.ts'
 import { call, infer, startServer, type Server } from '../test/fixtures/runtime.ts'
 
 jest.setTimeout(120_000)
@@ -61,12 +61,7 @@ describe('a server of every datatype', () => {
   }
   let server: Server
   beforeAll(async () => {
-    const model = onnxModel({
-      nodes: types.map((type) => ({ op: 'Identity', inputs: [`in_${type}`], outputs: [`out_${type}`] })),
-      inputs: types.map((type) => ({ name: `in_${type}`, type, shape: ['n'] })),
-      outputs: types.map((type) => ({ name: `out_${type}`, type, shape: ['n'] })),
-    })
-    server = await startServer(model, { SLIPWAY_MAX_BODY_BYTES: '65536' })
+    server = await startServer(allTypesModel(), { SLIPWAY_MAX_BODY_BYTES: '65536' })
     await server.ready()
   })
   afterAll(() => server.stop())
