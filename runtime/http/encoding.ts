@@ -54,7 +54,7 @@ export function negotiate(acceptEncoding: string | undefined, bytes: number): Co
   for (const part of acceptEncoding.toLowerCase().split(',')) {
     const [name = '', ...parameters] = part.split(';').map((text) => text.trim())
     const weight = parameters.find((text) => text.startsWith('q='))?.slice(2)
-    weights.set(name, weight === undefined ? 1 : Number(weight))
+    weights.set(name, weight === undefined ? 1 : Number(weight) || 0)
   }
   let best: Coding | undefined
   let bestWeight = 0

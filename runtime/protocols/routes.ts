@@ -59,7 +59,7 @@ function routeOip(method: string, path: string): Call | Refusal {
 }
 
 /** TensorFlow Serving's paths, of which KServe V1's are a part. The colon may come escaped. */
-const v1Path = /^\/v1\/models\/([^/:]*)(?:\/versions\/([^/:]+)|\/labels\/([^/:]+))?(?:(?::|%3[aA])([A-Za-z]+))?$/
+const v1Path = /^\/v1\/models\/([^/:]*?)(?:\/versions\/([^/:]+?)|\/labels\/([^/:]+?))?(?:(?::|%3[aA])([A-Za-z]+))?$/
 
 function routeV1(method: string, path: string): Call | Refusal {
   const [, model, version, label, verb] = v1Path.exec(path) ?? []
