@@ -650,7 +650,7 @@ export function fault<K extends Kind>(kind: K, values: Values<K>): Fault {
   const row: Row = table[kind]
   const known = new Map<string, string | number>(Object.entries(values))
   const fill = (text: string): string =>
-    text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => String(known.get(name) ?? whole))
+    text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => shortened(String(known.get(name) ?? whole)))
   return new Fault({
     code: row.code,
     status: row.status,
@@ -658,6 +658,13 @@ export function fault<K extends Kind>(kind: K, values: Values<K>): Fault {
     retryable: row.retryable === true,
   })
 }
+
+/** What a client sent is told back to it, but not megabytes of it. */
+function shortened(text: string): string {
+  return text.length <= maxValueLength ? text : `${text.slice(0, maxValueLength)}…`
+}
+
+const maxValueLength = 1000
 
 /** Any thrown thing as a report: a Fault as it is, a bug as `Internal` with its own words. */
 export function reportOf(thrown: unknown): FaultReport {
