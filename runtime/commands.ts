@@ -131,7 +131,7 @@ async function inspect(
   { config, log, entry }: Context,
   { digest, sizeBytes }: VerifiedFile,
 ): Promise<TerminationMessage> {
-  const { intraOpThreads } = planThreads(readCpuLimits(), config.threads)
+  const [{ intraOpThreads } = { intraOpThreads: 1 }] = planThreads(readCpuLimits(), config.threads)
   const { signature, selfTest } = await inspectModel({
     file: config.modelFile,
     sizeBytes,

@@ -93,7 +93,7 @@ export function createMetrics({ modelName, revision }: Config, { models, ready }
     collect() {
       load.reset()
       for (const { version, facts } of models.list())
-        if (facts !== undefined) load.set({ version }, facts.loadMs / 1000)
+        if (facts !== undefined) load.set({ version }, facts.loaded.loadMs / 1000)
     },
   })
   const sum = (of: (version: LiveVersion) => number): number => models.list().reduce((total, one) => total + of(one), 0)

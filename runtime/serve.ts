@@ -6,15 +6,17 @@ import { createServer as createPlainServer } from 'node:http'
 import type { Config } from './config.ts'
 import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
 import { parseDesired, readVersions, watchText, type Desired } from './desired.ts'
-import type { LoadedReply } from './engine/messages.ts'
+import type { PoolLoaded } from './engine/pool.ts'
 import type { Worked } from './engine/thread.ts'
-import { planThreads, type ThreadPlan } from './engine/threads.ts'
+import { affordable, planThreads } from './engine/threads.ts'
+import { describeServer } from './describe.ts'
+import { sendJson } from './http/answer.ts'
 import { createApp } from './http/app.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 import { Keeper } from './keeper.ts'
 import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { checkMemory } from './model/memory.ts'
+import { checkMemory, ownMemoryBytes } from './model/memory.ts'
 import { verifyFile, type VerifiedFile } from './model/verify.ts'
 import { Models } from './models.ts'
 import { onTermination, type Drain, type Signals } from './shutdown.ts'
@@ -41,13 +43,12 @@ export interface Serving {
  * @throws Fault when the model cannot be verified or loaded
  */
 export async function serve(config: Config, { entry, log, signals, exit, version }: ServeOptions): Promise<Serving> {
-  const plan = planThreads(readCpuLimits(), config.threads)
+  const plans = planThreads(readCpuLimits(), config.threads)
   const models = new Models(config.modelName)
   const state = new ServerState(models)
   const metrics = createMetrics(config, { models, ready: () => state.health().ready })
   const pool = {
     entry,
-    workers: plan.workers,
     stuckAfterMs: config.stuckAfterMs,
     onWorked: (worked: Worked) => metrics.worked(worked),
   }
@@ -69,7 +70,8 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     app: createApp({ models, serverVersion: version, onBug }),
   })
   const metricsServer = createPlainServer((request, response) => {
-    if (request.url !== '/metrics') return void response.writeHead(404).end('the metrics are at /metrics\n')
+    if (request.url === '/state') return sendJson(response, 200, describeServer(models, state))
+    if (request.url !== '/metrics') return void response.writeHead(404).end('there are /metrics and /state\n')
     return void metrics.registry.metrics().then(
       (text) => response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text),
       (error: unknown) => {
@@ -116,10 +118,15 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     async load(live) {
       live.doing('verifying the model file')
       const { sizeBytes, digest } = await verifyFile(live.spec.file, live.spec.digest)
-      checkMemory(sizeBytes, readMemoryLimit())
+      const memory = readMemoryLimit()
+      const others = models.list().reduce((sum, { facts }) => sum + (facts?.sizeBytes ?? 0), 0)
+      checkMemory(sizeBytes + others, memory)
       const { maxBatch, warmupRequests } = config
-      const loaded = await live.load(digest, { sizeBytes, maxBatch, warmupRequests, ...plan })
-      logLoaded(log, live, { sizeBytes, digest }, loaded, plan)
+      const [begin, ...further] = plans
+      const fitting = affordable(further, sizeBytes, ownMemoryBytes + 2 * others, memory)
+      const order = { sizeBytes, maxBatch, warmupRequests }
+      const loaded = await live.load(digest, order, begin === undefined ? [] : [begin, ...fitting])
+      logLoaded(log, live, { sizeBytes, digest }, loaded)
     },
   })
   const text = config.versionsFile === undefined ? undefined : await readVersions(config.versionsFile)
@@ -170,8 +177,7 @@ function logLoaded(
   log: Log,
   { version }: LiveVersion,
   { sizeBytes, digest }: VerifiedFile,
-  { loadMs, selfTest, batching, warmupRuns, warmupMs }: LoadedReply,
-  plan: ThreadPlan,
+  { loadMs, selfTest, batching, warmupRuns, warmupMs, plan, tried, why }: PoolLoaded,
 ): void {
   log.info(`version ${version} loaded in ${Math.round(loadMs)} ms, warmed up by ${warmupRuns} runs`, {
     'event.action': 'loaded',
@@ -187,5 +193,7 @@ function logLoaded(
     'threads.workers': plan.workers,
     'threads.intra_op': plan.intraOpThreads,
     'threads.spinning': plan.spinning,
+    'threads.reason': why,
+    'threads.measured': tried,
   })
 }

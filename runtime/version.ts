@@ -3,8 +3,9 @@
  * It must never be retired while a request may still reach it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { EnginePool, type PoolOptions } from './engine/pool.ts'
-import type { LoadedReply, LoadOrder } from './engine/messages.ts'
+import { EnginePool, type PoolLoaded, type PoolOptions } from './engine/pool.ts'
+import type { LoadOrder } from './engine/messages.ts'
+import type { ThreadPlan } from './engine/threads.ts'
 import { fault, wordsOf, type Fault } from './errors.ts'
 import { Statistics } from './statistics.ts'
 import { Scheduler, type SchedulerOptions } from './scheduling/scheduler.ts'
@@ -29,7 +30,7 @@ export type VersionPhase =
 export interface Facts {
   readonly digest: string
   readonly sizeBytes: number
-  readonly loadMs: number
+  readonly loaded: PoolLoaded
 }
 
 export interface VersionHealth {
@@ -105,14 +106,15 @@ export class LiveVersion {
   /** @throws Fault when the model cannot be loaded */
   async load(
     digest: string,
-    order: Omit<LoadOrder, 'type' | 'modelName' | 'modelVersion' | 'file'>,
-  ): Promise<LoadedReply> {
+    order: Pick<LoadOrder, 'sizeBytes' | 'maxBatch' | 'warmupRequests'>,
+    plans: readonly ThreadPlan[],
+  ): Promise<PoolLoaded> {
     this.doing('loading the model')
     const { name, version, spec } = this
-    const reply = await this.pool.load({ ...order, file: spec.file, modelName: name, modelVersion: version })
-    this.#facts = { digest, sizeBytes: order.sizeBytes, loadMs: reply.loadMs }
+    const loaded = await this.pool.load({ ...order, file: spec.file, modelName: name, modelVersion: version }, plans)
+    this.#facts = { digest, sizeBytes: order.sizeBytes, loaded }
     this.#phase = { name: 'Serving' }
-    return reply
+    return loaded
   }
 
   /** It will not serve. Its workers end. */

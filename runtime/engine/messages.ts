@@ -38,7 +38,13 @@ export interface AskOrder {
   readonly waitedMs: number
 }
 
-export type Order = LoadOrder | InferOrder
+/** Runs the model on made-up rows for a while, to see how fast it is beside what else computes. */
+export interface MeasureOrder {
+  readonly type: 'measure'
+  readonly forMs: number
+}
+
+export type Order = LoadOrder | InferOrder | MeasureOrder
 
 export interface LoadedReply {
   readonly type: 'loaded'
@@ -50,6 +56,8 @@ export interface LoadedReply {
   readonly batching: Batching
   readonly warmupRuns: number
   readonly warmupMs: number
+  /** The median run of one row, in milliseconds; undefined when no invented input suits the model. */
+  readonly runMs: number | undefined
 }
 
 /** How requests share runs of a loaded model. */
@@ -100,4 +108,9 @@ export interface LoadFailedReply {
   readonly fault: FaultReport
 }
 
-export type Reply = LoadedReply | LoadFailedReply | ResultsReply
+export interface MeasuredReply {
+  readonly type: 'measured'
+  readonly perSecond: number
+}
+
+export type Reply = LoadedReply | LoadFailedReply | ResultsReply | MeasuredReply

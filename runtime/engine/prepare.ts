@@ -3,6 +3,7 @@
  * It must end in bounded time: a slow model must not keep a pod from its users.
  */
 import type { Tensor } from '../tensor.ts'
+import { stack } from './batch.ts'
 import { testBatching } from './batchtest.ts'
 import { tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
@@ -14,32 +15,55 @@ const maxWarmupMs = 30_000
 
 export type Prepared = Omit<LoadedReply, 'type' | 'signature' | 'loadMs'>
 
+/** What is known of a model that may serve. */
+export interface Preparation {
+  readonly prepared: Prepared
+  /** Inputs of one full run, for measuring; undefined when no invented input suits the model. */
+  readonly sample: Sample | undefined
+}
+
+export interface Sample {
+  readonly inputs: readonly Tensor[]
+  readonly rows: number
+}
+
 /** @throws Fault `SelfTestFailed` */
-export function prepare(engine: Engine, { maxBatch, warmupRequests }: LoadOrder): Prepared {
+export function prepare(engine: Engine, { maxBatch, warmupRequests }: LoadOrder): Preparation {
   const { inputs, note } = selfTest(engine)
-  const batching = decideBatching(engine, inputs, maxBatch)
-  const warmFrom = performance.now()
+  const { batching, sample } = decideBatching(engine, inputs, maxBatch)
   const outputs = engine.signature.outputs.map(({ name }) => name)
+  const warmFrom = performance.now()
   const wanted = inputs === undefined ? 0 : warmupRequests
-  let warmupRuns = 0
-  while (warmupRuns < wanted && performance.now() - warmFrom < maxWarmupMs) {
+  const runs: number[] = []
+  while (runs.length < wanted && performance.now() - warmFrom < maxWarmupMs) {
+    const started = performance.now()
     engine.run(inputs ?? [], outputs)
-    warmupRuns += 1
+    runs.push(performance.now() - started)
   }
   const example = inputs?.map(({ name, datatype, shape }) => ({ name, datatype, shape }))
-  return { selfTest: note, example, batching, warmupRuns, warmupMs: performance.now() - warmFrom }
+  const runMs = batching.measured[0]?.runMs ?? runs.toSorted((a, b) => a - b)[runs.length >> 1]
+  const warmupMs = performance.now() - warmFrom
+  return { prepared: { selfTest: note, example, batching, warmupRuns: runs.length, warmupMs, runMs }, sample }
 }
 
 function decideBatching(
   engine: Engine,
-  sample: readonly Tensor[] | undefined,
+  inputs: readonly Tensor[] | undefined,
   maxBatch: LoadOrder['maxBatch'],
-): Batching {
-  const off = (reason: string): Batching => ({ maxSize: 1, reason, measured: [] })
+): { readonly batching: Batching; readonly sample: Sample | undefined } {
+  const single = inputs && { inputs, rows: 1 }
+  const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single })
   if (maxBatch === 1) return off('it was switched off')
-  const test = testBatching(engine, sample)
+  const test = testBatching(engine, inputs)
   if (!test.ok) return off(test.reason)
-  if (maxBatch !== 'Auto')
-    return { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] }
-  return tuneBatch(engine, test.row)
+  const batching =
+    maxBatch === 'Auto'
+      ? tuneBatch(engine, test.row)
+      : { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] }
+  const { maxSize } = batching
+  const asks = Array.from({ length: Math.min(maxSize, maxSampleRows) }, () => ({ inputs: test.row, outputs: [] }))
+  return { batching, sample: { inputs: stack(asks), rows: asks.length } }
 }
+
+/** A maximum that somebody asked for may be far larger than what is worth measuring. */
+const maxSampleRows = 64

@@ -24,7 +24,7 @@ writeFileSync(
   })
   parentPort.on('message', ({ type, asks }) => {
     if (type === 'load') return parentPort.postMessage({
-      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0,
+      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1,
       batching: { maxSize: 1, reason: '', measured: [] },
     })
     for (const { id, body } of asks) {
@@ -50,20 +50,21 @@ afterEach(async () => {
 })
 const start = async (workers = 1) => {
   now = 1000
-  const pool = new EnginePool({ entry, workers, stuckAfterMs: 60_000, now: () => now })
+  const pool = new EnginePool({ entry, stuckAfterMs: 60_000, now: () => now })
   pools.push(pool)
   const scheduler = new Scheduler(pool, { maxRequests: 4, maxWaitMs: 60_000, maxBytes: 100, maxDelayMs: 0 })
   const state = new ServerState(pool)
-  await pool.load({
-    file: '',
-    sizeBytes: 0,
-    modelName: '',
-    modelVersion: '',
-    warmupRequests: 0,
-    maxBatch: 1,
-    intraOpThreads: 1,
-    spinning: false,
-  })
+  await pool.load(
+    {
+      file: '',
+      sizeBytes: 0,
+      modelName: '',
+      modelVersion: '',
+      warmupRequests: 0,
+      maxBatch: 1,
+    },
+    [{ workers, intraOpThreads: 1, spinning: false }],
+  )
   state.enter({ name: 'Serving' })
   const send = (told: string) => scheduler.submit(wire, new Uint8Array(Buffer.from(told)))
   return { pool, scheduler, state, send }

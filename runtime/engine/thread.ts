@@ -61,6 +61,7 @@ export class EngineThread {
   #gone: string | undefined
   #loading: { resolve: (reply: LoadedReply) => void; reject: (error: Error) => void } | undefined
   readonly #events: ThreadEvents
+  #measuring: ((perSecond: number) => void) | undefined
 
   /** @param entry the program's own entry file, which must call `runWorker` when it finds itself in a worker */
   constructor(entry: URL, events: ThreadEvents, now: () => number = () => performance.now()) {
@@ -103,6 +104,15 @@ export class EngineThread {
     })
   }
 
+  /** Rows a second that the loaded model does beside whatever else computes now; 0 when it cannot be tried, or is gone. */
+  measure(forMs: number): Promise<number> {
+    if (this.#gone !== undefined) return Promise.resolve(0)
+    return new Promise((resolve) => {
+      this.#measuring = resolve
+      this.#send({ type: 'measure', forMs })
+    })
+  }
+
   /** Sends requests that may share runs. Every one is settled once. */
   infer(asks: readonly Ask[]): void {
     if (this.#gone !== undefined) {
@@ -123,7 +133,7 @@ export class EngineThread {
 
   /** Ends an idle worker. @throws Error when it still computes */
   async close(): Promise<void> {
-    if (this.#pending.size > 0 || this.#loading !== undefined)
+    if (this.#pending.size > 0 || this.#loading !== undefined || this.#measuring !== undefined)
       throw new Error('a busy inference worker cannot be ended')
     this.#gone ??= 'it was closed'
     await this.#worker.terminate()
@@ -139,6 +149,11 @@ export class EngineThread {
       this.#loading = undefined
       if (reply.type === 'loaded') loading?.resolve(reply)
       else loading?.reject(new Fault(reply.fault))
+      return
+    }
+    if (reply.type === 'measured') {
+      this.#measuring?.(reply.perSecond)
+      this.#measuring = undefined
       return
     }
     this.#busySince = this.#now()
@@ -170,6 +185,8 @@ export class EngineThread {
     const gone = fault('EngineGone', { reason })
     this.#loading?.reject(gone)
     this.#loading = undefined
+    this.#measuring?.(0)
+    this.#measuring = undefined
     for (const settle of this.#pending.values()) settle(goneOutcome(reason))
     this.#pending.clear()
     this.#events.onChange()

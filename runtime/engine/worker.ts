@@ -10,13 +10,14 @@ import { groupAsks } from './batch.ts'
 import type { Engine } from './engine.ts'
 import type { AskOrder, InferOrder, LoadOrder, Order, Reply, Result, ResultsReply, Times } from './messages.ts'
 import { loadOnnx } from './onnx.ts'
-import { prepare } from './prepare.ts'
+import { prepare, type Sample } from './prepare.ts'
 import { runTogether } from './together.ts'
 
 interface LoadedModel {
   readonly engine: Engine
   readonly identity: ModelIdentity
   readonly maxBatch: number
+  readonly sample: Sample | undefined
 }
 
 /** Serves the orders of the main thread until that ends this one. */
@@ -28,6 +29,7 @@ export function runWorker(port: MessagePort): void {
   }
   port.on('message', (order: Order) => {
     if (order.type === 'infer') return infer(order, model, send)
+    if (order.type === 'measure') return send({ type: 'measured', perSecond: measure(model, order.forMs) })
     const { loaded, reply } = load(order)
     model = loaded
     return send(reply)
@@ -40,18 +42,33 @@ function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply
     const engine = loadOnnx(order.file, order.sizeBytes, order)
     const loadMs = performance.now() - started
     const { signature } = engine
-    const prepared = prepare(engine, order)
+    const { prepared, sample } = prepare(engine, order)
     return {
       loaded: {
         engine,
         identity: { name: order.modelName, version: order.modelVersion, signature },
         maxBatch: prepared.batching.maxSize,
+        sample,
       },
       reply: { type: 'loaded', signature, loadMs, ...prepared },
     }
   } catch (error) {
     return { loaded: undefined, reply: { type: 'loadFailed', fault: reportOf(error) } }
   }
+}
+
+/** Rows a second that the model does here and now; 0 when there is nothing to run it on. */
+function measure(model: LoadedModel | undefined, forMs: number): number {
+  if (model?.sample === undefined) return 0
+  const { engine, sample } = model
+  const outputs = engine.signature.outputs.map(({ name }) => name)
+  const started = performance.now()
+  let runs = 0
+  while (runs === 0 || performance.now() - started < forMs) {
+    engine.run(sample.inputs, outputs)
+    runs += 1
+  }
+  return (runs * sample.rows * 1000) / (performance.now() - started)
 }
 
 interface Decoded {

@@ -23,7 +23,7 @@ writeFileSync(
   let orders = 0
   parentPort.on('message', ({ type, asks }) => {
     if (type === 'load') return parentPort.postMessage({
-      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0,
+      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1,
       batching: { maxSize: 8, reason: '', measured: [] },
     })
     const order = ++orders
@@ -51,7 +51,7 @@ afterEach(async () => {
   }
 })
 const start = async (workers: number, options: Partial<SchedulerOptions> = {}) => {
-  const pool = new EnginePool({ entry, workers, stuckAfterMs: 60_000 })
+  const pool = new EnginePool({ entry, stuckAfterMs: 60_000 })
   pools.push(pool)
   const scheduler = new Scheduler(pool, {
     maxRequests: 1000,
@@ -60,16 +60,17 @@ const start = async (workers: number, options: Partial<SchedulerOptions> = {}) =
     maxDelayMs: 0,
     ...options,
   })
-  await pool.load({
-    file: '',
-    sizeBytes: 0,
-    modelName: '',
-    modelVersion: '',
-    warmupRequests: 0,
-    maxBatch: 'Auto',
-    intraOpThreads: 1,
-    spinning: false,
-  })
+  await pool.load(
+    {
+      file: '',
+      sizeBytes: 0,
+      modelName: '',
+      modelVersion: '',
+      warmupRequests: 0,
+      maxBatch: 'Auto',
+    },
+    [{ workers, intraOpThreads: 1, spinning: false }],
+  )
   const send = (bytes: readonly number[], how = {}) => scheduler.submit(wire, Uint8Array.from(bytes), how)
   /** Gives the worker something that takes a while, and resolves when it is at it. */
   const busy = async () => {
