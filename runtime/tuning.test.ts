@@ -33,7 +33,11 @@ interface State {
       readonly workers: number
       readonly intraOpThreads: number
       readonly reason: string
-      readonly measured: readonly { readonly workers: number; readonly perSecond: number }[]
+      readonly measured: readonly {
+        readonly workers: number
+        readonly intraOpThreads: number
+        readonly perSecond: number
+      }[]
     }
   }[]
 }
