@@ -141,16 +141,28 @@ describe('requests that wait', () => {
     expect(outcomes.map(({ batchSize }) => batchSize)).toEqual([1, 8, 8, 8, 8, 8, 8, 8, 8, 2, 2])
   })
 
-  test('that arrive in one moment share a run, although the worker is free', async () => {
+  test('that arrive in one moment share a run, although the worker is free, once requests have come in company', async () => {
     const { send } = await start(1)
-    const outcomes = await Promise.all(Array.from({ length: 5 }, () => send([0, 0, 0]).settled))
-    expect(outcomes.map(orderOf)).toEqual([1, 1, 1, 1, 1])
+    const burst = () => Promise.all(Array.from({ length: 5 }, () => send([0, 0, 0]).settled))
+    expect((await burst()).map(orderOf)).toEqual([1, 2, 2, 2, 2])
+    expect((await burst()).map(orderOf)).toEqual([3, 3, 3, 3, 3])
+  })
+
+  test('for nobody go to the worker in the same turn', async () => {
+    const { pool, send } = await start(1)
+    for (let sent = 0; sent < 3; sent++) {
+      const job = send([0, 0, 0])
+      expect(pool.inFlight).toBe(1)
+      // oxlint-disable-next-line no-await-in-loop -- one after another is what is tried
+      await job.settled
+    }
   })
 
   test('are shared out when several workers are free', async () => {
     const { send } = await start(2)
-    const outcomes = await Promise.all(Array.from({ length: 6 }, () => send([0, 0, 0]).settled))
-    expect(outcomes.map(({ batchSize }) => batchSize)).toEqual([3, 3, 3, 3, 3, 3])
+    const burst = (count: number) => Promise.all(Array.from({ length: count }, () => send([0, 0, 0]).settled))
+    await burst(5)
+    expect((await burst(6)).map(({ batchSize }) => batchSize)).toEqual([3, 3, 3, 3, 3, 3])
   })
 
   test('leave in order of urgency: 1 first, then 2 and those that say nothing, then the rest', async () => {

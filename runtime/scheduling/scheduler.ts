@@ -51,6 +51,8 @@ export class Scheduler {
   /** A dispatch will come by itself: at the end of this turn, or when a delay is over. */
   #dispatching = false
   #delaying = false
+  /** Whether requests had company when some were last sent to a worker. */
+  #crowded = false
 
   constructor(pool: EnginePool, options: SchedulerOptions) {
     this.#pool = pool
@@ -131,10 +133,11 @@ export class Scheduler {
   /**
    * Where requests can share runs, dispatches when those that have arrived by now are in line: several connections that
    * were ready at once are read one after another, and their requests would otherwise go to the worker one by one.
+   * A lone request, which the last one was too, need not wait even for that.
    */
   #dispatchSoon(): void {
     if (this.#dispatching || !this.#pool.free) return
-    if (this.#pool.batching.maxSize === 1) return this.#dispatch()
+    if (this.#pool.batching.maxSize === 1 || !this.#crowded) return this.#dispatch()
     this.#dispatching = true
     setImmediate(() => {
       this.#dispatching = false
@@ -189,6 +192,7 @@ export class Scheduler {
         },
       })
     }
+    this.#crowded = asks.length > 1 || this.#line.size > 0
     this.#pool.infer(asks)
   }
 }
