@@ -44,6 +44,8 @@ export interface Config {
   readonly fetchAttempts: number
   /** A single inference longer than this means that the worker hangs. */
   readonly stuckAfterMs: number
+  /** How often the supervisor had to start the server again. */
+  readonly crashes: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
 }
 
@@ -116,6 +118,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
     fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
     stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
+    crashes: whole('SLIPWAY_CRASHES', 0, 0, 1_000_000),
     logLevel: isLogLevel(logLevel) ? logLevel : 'info',
   }
   if (problems.length > 0) {
