@@ -6,7 +6,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Config } from './config.ts'
 import type { Worked } from './engine/thread.ts'
+import { readThrottling, type Throttling } from './cgroup.ts'
+import { addTritonMetrics } from './compatmetrics.ts'
 import type { Models } from './models.ts'
+import type { Settled } from './scheduling/scheduler.ts'
 import type { LiveVersion } from './version.ts'
 
 /** From 100 µs to 30 s: a tiny model answers in one, a large one waits in line for the other. */
@@ -22,13 +25,13 @@ export interface Metrics {
   readonly registry: Registry
   /** Counts one inference request that was answered, or 499 when its client went away first. */
   request(status: number, durationMs: number): void
-  /** Records how long a request waited and its model ran. */
-  inference(waitMs: number, runMs: number): void
+  /** Records where the time of a settled request went. */
+  inference(settled: Settled): void
   /** Records what a worker did: one run, or a refusal before any. */
   worked(worked: Worked): void
 }
 
-export function createMetrics({ modelName, revision }: Config, { models, ready }: Gauges): Metrics {
+export function createMetrics({ modelName, revision, crashes }: Config, { models, ready }: Gauges): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -62,6 +65,17 @@ export function createMetrics({ modelName, revision }: Config, { models, ready }
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096],
     registers,
   })
+  const kserve = (phase: string, what: string): Histogram.Internal<'model_name'> =>
+    new Histogram({
+      name: `request_${phase}_seconds`,
+      help: `KServe's name: time to ${what}`,
+      labelNames: ['model_name'],
+      buckets: seconds,
+      registers,
+    }).labels(modelName)
+  const preprocess = kserve('preprocess', 'decode a request')
+  const predict = kserve('predict', 'run the model')
+  const postprocess = kserve('postprocess', 'encode an answer')
   const retries = new Counter({
     name: 'slipway_batch_retries_total',
     help: 'Shared runs that failed, so that their requests were run one by one',
@@ -103,7 +117,11 @@ export function createMetrics({ modelName, revision }: Config, { models, ready }
   )
   gauge('slipway_inferences_in_flight', 'Requests that the workers hold', () => sum(({ pool }) => pool.inFlight))
   gauge('slipway_workers', 'Inference workers', () => sum(({ pool }) => pool.size))
+  gauge('slipway_server_crashes', 'How often the server crashed and was started again in this container', () => crashes)
   gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (ready() ? 1 : 0))
+
+  addTritonMetrics(registry, models)
+  addThrottling(registry)
 
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
@@ -136,9 +154,13 @@ export function createMetrics({ modelName, revision }: Config, { models, ready }
       counter.inc()
       duration.observe(durationMs / 1000)
     },
-    inference(waitMs, runMs) {
+    inference({ ok, waitMs, decodeMs, runMs, encodeMs }) {
       wait.observe(waitMs / 1000)
       if (runMs > 0) run.observe(runMs / 1000)
+      if (!ok) return
+      preprocess.observe(decodeMs / 1000)
+      predict.observe(runMs / 1000)
+      postprocess.observe(encodeMs / 1000)
     },
     worked({ workMs, runMs, batchSize: size, retried }) {
       busy.inc(workMs / 1000)
@@ -146,4 +168,28 @@ export function createMetrics({ modelName, revision }: Config, { models, ready }
       if (retried) retries.inc()
     },
   }
+}
+
+/** How the kernel holds the container back; nothing where it does not say. */
+function addThrottling(registry: Registry): void {
+  if (readThrottling() === undefined) return
+  const read = (name: string, help: string, of: (found: Throttling) => number): void => {
+    const made = new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        const found = readThrottling()
+        made.reset()
+        if (found !== undefined) made.inc(of(found))
+      },
+    })
+  }
+  read('slipway_cpu_periods_total', 'Scheduler periods in which the CPU quota was in force', ({ periods }) => periods)
+  read('slipway_cpu_throttled_periods_total', 'Those in which the quota ran out', (found) => found.throttledPeriods)
+  read(
+    'slipway_cpu_throttled_seconds_total',
+    'Time for which the quota held threads back',
+    (found) => found.throttledSeconds,
+  )
 }

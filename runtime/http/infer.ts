@@ -60,11 +60,13 @@ export async function infer(
       job.cancel()
       scheduler.release(reserved)
       reserved = 0
-      if (!response.writableFinished) metrics.request(clientGoneStatus, performance.now() - started)
+      if (response.writableFinished) return
+      statistics.canceled()
+      metrics.request(clientGoneStatus, performance.now() - started)
     }
     response.once('close', onClose)
     const outcome = await job.settled
-    metrics.inference(outcome.waitMs, outcome.runMs)
+    metrics.inference(outcome)
     statistics.record(outcome)
     if (response.destroyed) return undefined
     if (!outcome.ok) return refuseWith(outcome.fault)
