@@ -44,6 +44,12 @@ export interface Config {
   readonly fetchAttempts: number
   /** A single inference longer than this means that the worker hangs. */
   readonly stuckAfterMs: number
+  /** Where traces go (OTLP over HTTP); undefined for nowhere. */
+  readonly tracesUrl: string | undefined
+  /** The share of requests that are traced unless their caller decided, from 0 to 1. */
+  readonly traceRatio: number
+  /** The share of requests that get a line in the log, from 0 to 1. */
+  readonly accessLogRatio: number
   /** How often the supervisor had to start the server again. */
   readonly crashes: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
@@ -71,6 +77,24 @@ export function parseConfig(environment: Environment, command: Command): Config 
     if (value >= low && value <= high) return value
     refuse(`${name} is "${found}"`, `write a whole number from ${low} to ${high}`)
     return fallback
+  }
+
+  const ratio = (name: string, fallback: number): number => {
+    const found = text(name)
+    if (found === undefined) return fallback
+    const value = /^\d(\.\d{1,9})?$/.test(found) ? Number(found) : Number.NaN
+    if (value <= 1) return value
+    refuse(`${name} is "${found}"`, 'write a share from 0 to 1, such as 0.01')
+    return fallback
+  }
+  const tracesUrl = (): string | undefined => {
+    const traces = text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')
+    const all = text('OTEL_EXPORTER_OTLP_ENDPOINT')
+    const found = traces ?? (all === undefined ? undefined : `${all.replace(/\/$/, '')}/v1/traces`)
+    if (found === undefined || /^https?:\/\/[^/]/.test(found)) return found
+    const name = traces === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+    refuse(`${name} is "${found}"`, 'write the http:// or https:// address of an OpenTelemetry collector')
+    return undefined
   }
 
   const modelUri = text('SLIPWAY_MODEL_URI')
@@ -118,6 +142,9 @@ export function parseConfig(environment: Environment, command: Command): Config 
     fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
     fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
     stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
+    tracesUrl: tracesUrl(),
+    traceRatio: ratio('OTEL_TRACES_SAMPLER_ARG', 0.01),
+    accessLogRatio: ratio('SLIPWAY_ACCESS_LOG_RATIO', 0),
     crashes: whole('SLIPWAY_CRASHES', 0, 0, 1_000_000),
     logLevel: isLogLevel(logLevel) ? logLevel : 'info',
   }

@@ -19,6 +19,8 @@ import { createMetrics } from './metrics.ts'
 import { checkMemory, ownMemoryBytes } from './model/memory.ts'
 import { verifyFile, type VerifiedFile } from './model/verify.ts'
 import { Models } from './models.ts'
+import { createObserver } from './observer.ts'
+import { createTracer } from './tracing.ts'
 import { onTermination, type Drain, type Signals } from './shutdown.ts'
 import { ServerState } from './state.ts'
 import { LiveVersion } from './version.ts'
@@ -58,11 +60,23 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     maxBytes: bodyBudget(config.maxBodyBytes),
     maxDelayMs: config.batchMaxDelayMs,
   }
+  const tracer =
+    config.tracesUrl === undefined
+      ? undefined
+      : createTracer({
+          url: config.tracesUrl,
+          model: config.modelName,
+          revision: config.revision,
+          serverVersion: version,
+        })
+  const { accessLogRatio, traceRatio } = config
+  const observer = createObserver({ log, accessLogRatio, traceRatio, tracer })
   const onBug = (error: unknown): void => void log.error('a request failed by a bug', errorFields(error))
   const http = createHttpServer({
     models,
     state,
     metrics,
+    observer,
     onBug,
     answering: { revision: config.revision, closing: () => state.draining },
     connectionMaxAgeMs: config.connectionMaxAgeMs,
@@ -90,6 +104,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     async finish() {
       await http.close()
       await close(metricsServer)
+      await tracer?.close()
       log.info('every request was answered; ending', { 'event.action': 'exit' })
     },
   }

@@ -5,6 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Observer } from '../observer.ts'
+import type { Settled } from '../scheduling/scheduler.ts'
 import type { Wire } from '../protocols/codecs.ts'
 import { urgencyOf, type Urgency } from '../protocols/schedule.ts'
 import { tensorOffset, wireOf, type Protocol } from '../protocols/wire.ts'
@@ -18,6 +20,7 @@ const clientGoneStatus = 499
 
 export interface Inference {
   readonly metrics: Metrics
+  readonly observer: Observer
   readonly answering: Answering
   readonly maxBodyBytes: number
   /** Called with a failure that is a bug, not a user's mistake. */
@@ -28,16 +31,20 @@ export interface Inference {
 export async function infer(
   request: IncomingMessage,
   response: ServerResponse,
-  { scheduler, statistics }: LiveVersion,
+  { scheduler, statistics, version }: LiveVersion,
   protocol: Protocol,
   context: Inference,
 ): Promise<void> {
   const { metrics, answering, maxBodyBytes, onBug } = context
   const started = performance.now()
+  let settled: Settled | undefined
+  const finish = (status: number): void => finished(request, status, context, { started, settled, version })
   const refuseWith = (report: FaultReport): void =>
     refuse(request, response, report, context, {
       protocol,
       started,
+      settled,
+      version,
       retryAfterSeconds: scheduler.retryAfterSeconds,
     })
   const wire = wireOf(protocol, request.headers)
@@ -62,10 +69,11 @@ export async function infer(
       reserved = 0
       if (response.writableFinished) return
       statistics.canceled()
-      metrics.request(clientGoneStatus, performance.now() - started)
+      finish(clientGoneStatus)
     }
     response.once('close', onClose)
     const outcome = await job.settled
+    settled = outcome
     metrics.inference(outcome)
     statistics.record(outcome)
     if (response.destroyed) return undefined
@@ -73,7 +81,7 @@ export async function infer(
     const answerCoding = negotiate(request.headers['accept-encoding'], outcome.body.byteLength)
     const answer = answerCoding === undefined ? outcome.body : await compress(answerCoding, outcome.body)
     if (response.destroyed) return undefined
-    response.once('finish', () => metrics.request(200, performance.now() - started))
+    response.once('finish', () => finish(200))
     stamp(response, answering)
     return sendBytes(
       response,
@@ -84,16 +92,22 @@ export async function infer(
         : { ...outcome.headers, 'content-encoding': answerCoding, vary: 'accept-encoding' },
     )
   } catch (error) {
-    if (error instanceof ClientGone) return metrics.request(clientGoneStatus, performance.now() - started)
+    if (error instanceof ClientGone) return finish(clientGoneStatus)
     if (!(error instanceof Fault)) onBug(error)
     return refuseWith(reportOf(error))
   }
 }
 
-export interface Refusing {
-  readonly protocol: Protocol
+/** What is known of a request when it ends. */
+interface Known {
   /** When the request came, in milliseconds of `performance.now`. */
   readonly started: number
+  readonly settled?: Settled | undefined
+  readonly version?: string
+}
+
+export interface Refusing extends Known {
+  readonly protocol: Protocol
   readonly retryAfterSeconds?: number
 }
 
@@ -104,11 +118,11 @@ export function refuse(
   request: IncomingMessage,
   response: ServerResponse,
   report: FaultReport,
-  { metrics, answering }: Inference,
-  { protocol, started, retryAfterSeconds = 1 }: Refusing,
+  context: Inference,
+  { protocol, retryAfterSeconds = 1, ...known }: Refusing,
 ): void {
-  stamp(response, answering)
-  response.once('finish', () => metrics.request(report.status, performance.now() - started))
+  stamp(response, context.answering)
+  response.once('finish', () => finished(request, report.status, context, known))
   const body = Buffer.from(JSON.stringify(errorBody(report, protocol)))
   const headers: Record<string, string | number> = {
     'content-type': 'application/json',
@@ -122,6 +136,28 @@ export function refuse(
   response.shouldKeepAlive = false
   response.writeHead(report.status, headers).write(body)
   discardRest(request, () => response.end())
+}
+
+/** Counts a request that is over, and shows it to whoever looks at a sample. */
+function finished(
+  { method = '', url = '', headers }: IncomingMessage,
+  status: number,
+  { metrics, observer }: Inference,
+  { started, settled, version }: Known,
+): void {
+  metrics.request(status, performance.now() - started)
+  const query = url.indexOf('?')
+  const { traceparent } = headers
+  observer.finished({
+    method,
+    path: query === -1 ? url : url.slice(0, query),
+    status,
+    startedMs: started,
+    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+    userAgent: headers['user-agent'],
+    settled,
+    version,
+  })
 }
 
 function noBody(protocol: Protocol): Fault {
