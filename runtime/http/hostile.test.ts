@@ -94,6 +94,7 @@ describe('a slow client', () => {
         metrics: createMetrics(config, { models, ready: () => false }),
         answering: { revision: 'r', closing: () => false },
         maxBodyBytes: 1000,
+        observer: { finished: () => {} },
         onBug: () => {},
         app: (_request, response) => response.end(),
         connectionMaxAgeMs: 60_000,

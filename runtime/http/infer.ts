@@ -62,6 +62,11 @@ export async function infer(
       reservations: scheduler,
     })
     reserved = body.reserved
+    if (response.destroyed) {
+      // It went away while the last of its body was being decompressed: its `close` is over and will not come again.
+      scheduler.release(reserved)
+      return finish(clientGoneStatus)
+    }
     const job = scheduler.submit(wire, body.bytes, urgency(wire, body.bytes))
     const onClose = (): void => {
       job.cancel()
