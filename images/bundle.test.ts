@@ -26,6 +26,7 @@ beforeAll(async () => {
        console.log([...(y?.data as Float32Array)].join(' '))
      }\n`,
   )
+  await source('runtime/ui/page.html', '<!doctype html>\n')
   await source('test/modelstore/main.ts', 'console.log(1)\n')
 })
 
@@ -55,7 +56,12 @@ describe('the build context of an image', () => {
 
   test('the runtime has the Linux CPU library and no other, and runs a model in a worker of the same file', async () => {
     const context = await stage('runtime', { root })
-    expect(await filesIn(context)).toEqual(['app/libonnxruntime.so.1', 'app/main.mjs', 'app/onnxruntime_binding.node'])
+    expect(await filesIn(context)).toEqual([
+      'app/libonnxruntime.so.1',
+      'app/main.mjs',
+      'app/onnxruntime_binding.node',
+      'app/ui/page.html',
+    ])
     const model = identityModel('FLOAT', ['n']).toString('base64')
     expect(await run(node, [join(context, 'app/main.mjs'), model], { cwd: tmpdir() })).toBe('1 2 3\n')
   })

@@ -1,6 +1,6 @@
 // Writes the build context of each image: esbuild's one file a program, and what cannot be bundled beside it.
 // A context holds nothing else, so that nothing else can get into an image.
-import { chmod, copyFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as esbuild from 'esbuild'
 
@@ -23,7 +23,13 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
   await rm(context, { recursive: true, force: true })
   await mkdir(join(context, 'app'), { recursive: true })
   await bundle(join(root, programs[name]), join(context, 'app', 'main.mjs'), root)
-  if (name === 'runtime') await copyNativeLibraries(root, join(context, 'app'))
+  if (name === 'runtime') {
+    await copyNativeLibraries(root, join(context, 'app'))
+    // The page's files are read from beside the program.
+    for (const file of await readdir(join(root, 'runtime', 'ui'))) {
+      await place(join(root, 'runtime', 'ui', file), join(context, 'app', 'ui', file)) // oxlint-disable-line no-await-in-loop -- three files
+    }
+  }
   if (name === 'modelstore') await mkdir(join(context, 'files'))
   else if (Object.keys(files).length > 0) throw new Error(`The ${name} image takes no files besides its program`)
   for (const [path, source] of Object.entries(files)) await place(source, join(context, 'files', path))

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
+import { readCpuLimits, readMemoryLimit, readThrottling } from './cgroup.ts'
 
 let root: string
 beforeEach(() => {
@@ -79,4 +79,28 @@ describe('limits of cgroup version 1', () => {
 test('a machine without cgroups has no limits', () => {
   expect(readCpuLimits(root, 3)).toEqual({ cores: 3, quota: undefined })
   expect(readMemoryLimit(root)).toBeUndefined()
+})
+
+describe('throttling', () => {
+  test('is that of the own group, in version 2', () => {
+    machine({
+      'proc/self/cgroup': '0::/pod/c1\n',
+      'sys/fs/cgroup/pod/c1/cpu.stat': 'usage_usec 5\nnr_periods 10\nnr_throttled 4\nthrottled_usec 2500000\n',
+      'sys/fs/cgroup/cpu.stat': 'usage_usec 5\nnr_periods 99\nnr_throttled 99\nthrottled_usec 99\n',
+    })
+    expect(readThrottling(root)).toEqual({ periods: 10, throttledPeriods: 4, throttledSeconds: 2.5 })
+  })
+
+  test('is in nanoseconds in version 1', () => {
+    machine({
+      'proc/self/cgroup': '4:cpu,cpuacct:/c1\n',
+      'sys/fs/cgroup/cpu,cpuacct/c1/cpu.stat': 'nr_periods 10\nnr_throttled 4\nthrottled_time 2500000000\n',
+    })
+    expect(readThrottling(root)).toEqual({ periods: 10, throttledPeriods: 4, throttledSeconds: 2.5 })
+  })
+
+  test('is unknown where the kernel does not say', () => {
+    machine({ 'proc/self/cgroup': '0::/\n', 'sys/fs/cgroup/cpu.stat': 'usage_usec 5\n' })
+    expect(readThrottling(root)).toBeUndefined()
+  })
 })

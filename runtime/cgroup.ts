@@ -38,6 +38,37 @@ export function readMemoryLimit(root = '/'): number | undefined {
   return limits.length === 0 ? undefined : Math.min(...limits)
 }
 
+/** How often and how long the kernel held this container back because its CPU quota was used up. */
+export interface Throttling {
+  /** Periods of the scheduler with a quota in force. */
+  readonly periods: number
+  /** Those of them in which the quota ran out. */
+  readonly throttledPeriods: number
+  readonly throttledSeconds: number
+}
+
+/**
+ * A pod that is slow for this reason looks idle in every other figure.
+ * @returns undefined where the kernel keeps no such figures for this container
+ * @see https://docs.kernel.org/scheduler/sched-bwc.html#statistics
+ */
+export function readThrottling(root = '/'): Throttling | undefined {
+  // The own group comes first; those above it count other containers too.
+  const [text] = filesUpwards(root, 'cpu', 'cpu.stat')
+  const values = new Map(
+    (text ?? '').split('\n').map((line) => {
+      const [name = '', value = ''] = line.split(' ')
+      return [name, Number(value)]
+    }),
+  )
+  const periods = values.get('nr_periods')
+  if (periods === undefined) return undefined
+  // Version 2 counts microseconds, version 1 nanoseconds.
+  const micros = values.get('throttled_usec')
+  const throttledSeconds = micros === undefined ? (values.get('throttled_time') ?? 0) / 1e9 : micros / 1e6
+  return { periods, throttledPeriods: values.get('nr_throttled') ?? 0, throttledSeconds }
+}
+
 /** `"150000 100000"` → 1.5; `"max 100000"` → undefined. */
 function quotaOfVersion2(text: string): number | undefined {
   const [quota, period] = text.trim().split(/\s+/).map(Number)

@@ -13,6 +13,7 @@ import { inspectModel } from './model/inspect.ts'
 import { failed, succeeded, writeTermination, type TerminationMessage } from './model/termination.ts'
 import { verifyFile, type VerifiedFile } from './model/verify.ts'
 import { serve } from './serve.ts'
+import { readyMessage } from './supervisor.ts'
 
 /** The version of the runtime, as server metadata reports it. */
 export const runtimeVersion = '0.1.0'
@@ -58,7 +59,10 @@ export async function main(
   process.on('unhandledRejection', die)
   try {
     if (command === 'serve') {
+      // A server whose supervisor is gone would hold the port against the next one.
+      process.on('disconnect', () => exitNow(1))
       await serve(config, { entry, log, signals: process, exit: exitNow, version: runtimeVersion })
+      process.send?.(readyMessage)
       return
     }
     // As process 1 of a container, a process without a handler ignores the signal.
@@ -131,7 +135,7 @@ async function inspect(
   { config, log, entry }: Context,
   { digest, sizeBytes }: VerifiedFile,
 ): Promise<TerminationMessage> {
-  const { intraOpThreads } = planThreads(readCpuLimits(), config.threads)
+  const [{ intraOpThreads } = { intraOpThreads: 1 }] = planThreads(readCpuLimits(), config.threads)
   const { signature, selfTest } = await inspectModel({
     file: config.modelFile,
     sizeBytes,

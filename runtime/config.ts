@@ -15,10 +15,16 @@ export interface Config {
   /** `sha256:` and 64 hex digits. */
   readonly modelDigest: string | undefined
   readonly modelFile: string
+  /** A file that says which versions to serve, instead of the one model file; see desired.ts. */
+  readonly versionsFile: string | undefined
   readonly modelName: string
   readonly modelVersion: string
   readonly revision: string
   readonly threads: number | 'Auto'
+  /** The most requests that share a run of the model; 1 for none. */
+  readonly maxBatch: number | 'Auto'
+  /** How long a request may wait for others to share its run, although a worker is free. */
+  readonly batchMaxDelayMs: number
   readonly queueMaxRequests: number
   readonly queueTimeoutMs: number
   readonly warmupRequests: number
@@ -38,6 +44,14 @@ export interface Config {
   readonly fetchAttempts: number
   /** A single inference longer than this means that the worker hangs. */
   readonly stuckAfterMs: number
+  /** Where traces go (OTLP over HTTP); undefined for nowhere. */
+  readonly tracesUrl: string | undefined
+  /** The share of requests that are traced unless their caller decided, from 0 to 1. */
+  readonly traceRatio: number
+  /** The share of requests that get a line in the log, from 0 to 1. */
+  readonly accessLogRatio: number
+  /** How often the supervisor had to start the server again. */
+  readonly crashes: number
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug'
 }
 
@@ -65,6 +79,24 @@ export function parseConfig(environment: Environment, command: Command): Config 
     return fallback
   }
 
+  const ratio = (name: string, fallback: number): number => {
+    const found = text(name)
+    if (found === undefined) return fallback
+    const value = /^\d(\.\d{1,9})?$/.test(found) ? Number(found) : Number.NaN
+    if (value <= 1) return value
+    refuse(`${name} is "${found}"`, 'write a share from 0 to 1, such as 0.01')
+    return fallback
+  }
+  const tracesUrl = (): string | undefined => {
+    const traces = text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')
+    const all = text('OTEL_EXPORTER_OTLP_ENDPOINT')
+    const found = traces ?? (all === undefined ? undefined : `${all.replace(/\/$/, '')}/v1/traces`)
+    if (found === undefined || /^https?:\/\/[^/]/.test(found)) return found
+    const name = traces === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+    refuse(`${name} is "${found}"`, 'write the http:// or https:// address of an OpenTelemetry collector')
+    return undefined
+  }
+
   const modelUri = text('SLIPWAY_MODEL_URI')
   if (modelUri === undefined && (command === 'fetch' || command === 'resolve')) {
     refuse('SLIPWAY_MODEL_URI is not set', 'set it to the address of the model file')
@@ -80,7 +112,8 @@ export function parseConfig(environment: Environment, command: Command): Config 
   if (modelName === undefined && command === 'serve') {
     refuse('SLIPWAY_MODEL_NAME is not set', 'set it to the name clients use in /v2/models/<name>')
   }
-  const threads = text('SLIPWAY_THREADS')?.toLowerCase() === 'auto' ? 'Auto' : whole('SLIPWAY_THREADS', 'Auto', 1, 1024)
+  const wholeOrAuto = (name: string, high: number): number | 'Auto' =>
+    text(name)?.toLowerCase() === 'auto' ? 'Auto' : whole(name, 'Auto', 1, high)
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
@@ -88,10 +121,13 @@ export function parseConfig(environment: Environment, command: Command): Config 
     modelUri,
     modelDigest,
     modelFile: text('SLIPWAY_MODEL_FILE') ?? '/models/model.onnx',
+    versionsFile: text('SLIPWAY_VERSIONS_FILE'),
     modelName: modelName ?? 'model',
     modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
     revision: text('SLIPWAY_REVISION') ?? 'none',
-    threads,
+    threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
+    maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),
+    batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, day),
     queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
     warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
@@ -106,6 +142,10 @@ export function parseConfig(environment: Environment, command: Command): Config 
     fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
     fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
     stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
+    tracesUrl: tracesUrl(),
+    traceRatio: ratio('OTEL_TRACES_SAMPLER_ARG', 0.01),
+    accessLogRatio: ratio('SLIPWAY_ACCESS_LOG_RATIO', 0),
+    crashes: whole('SLIPWAY_CRASHES', 0, 0, 1_000_000),
     logLevel: isLogLevel(logLevel) ? logLevel : 'info',
   }
   if (problems.length > 0) {

@@ -16,6 +16,12 @@ test('braces of an example and values that look like placeholders stay as they a
   )
 })
 
+test('a value of any length makes a message of bounded length', () => {
+  const { message } = fault('InputTwice', { field: 'inputs[0].name', found: 'x'.repeat(10_000_000) })
+  expect(message.length).toBeLessThan(1200)
+  expect(message).toContain('x…" a second time; send every input once')
+})
+
 test('a bug is reported as one, in its own words on one line', () => {
   expect(reportOf(new Error('first\n  second'))).toMatchObject({
     code: 'Internal',

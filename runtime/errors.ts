@@ -20,6 +20,13 @@ const table = {
   // Configuration
   BadConfiguration: { code: 'BadConfiguration', status: 500, found: '{problem}', fix: '{remedy}' },
 
+  BadVersionsFile: {
+    code: 'BadConfiguration',
+    status: 500,
+    found: 'the file of versions {path} cannot be followed: {problem}',
+    fix: '{remedy}',
+  },
+
   // Finding and fetching a model file
   UriUnsupported: {
     code: 'UnsupportedUri',
@@ -247,19 +254,181 @@ const table = {
     code: 'BodyEncoded',
     status: 415,
     found: 'the request body has content-encoding {encoding}',
-    fix: 'send it uncompressed',
+    fix: 'use one of gzip, deflate and zstd, or none',
   },
-  BinaryUnsupported: {
-    code: 'BinaryUnsupported',
-    status: 501,
-    found: '{where} asks for binary tensors, which this server does not speak yet',
-    fix: 'send the elements as JSON in "data" (tritonclient: set_data_from_numpy(..., binary_data=False))',
+  BodyBroken: {
+    code: 'BodyBroken',
+    status: 400,
+    found: 'the request body is not whole {coding}: {words}',
+    fix: 'compress it again, or send it without content-encoding',
   },
-  ClassificationUnsupported: {
-    code: 'ClassificationUnsupported',
+  MediaType: {
+    code: 'MediaType',
+    status: 415,
+    found: 'the request body has content-type {found}',
+    fix: 'send application/json or application/octet-stream, and CloudEvents one by one',
+  },
+  SharedMemoryUnsupported: {
+    code: 'SharedMemoryUnsupported',
     status: 501,
-    found: '{where} asks for classification, which this server does not speak yet',
-    fix: 'leave the parameter out and rank the values of the output',
+    found: '{where} asks for shared memory, which this server does not have',
+    fix: 'send tensors in the body (binary_data_size), which costs about as little',
+  },
+  SequenceUnsupported: {
+    code: 'SequenceUnsupported',
+    status: 501,
+    found: '{where} is for models that keep state between requests, and ONNX models here keep none',
+    fix: 'leave it out, and pass the state as an input and an output',
+  },
+  TextRefused: {
+    code: 'InputRefused',
+    status: 400,
+    found: 'the element {index} of the input "{name}" is {problem}',
+    fix: 'send UTF-8 text without U+0000, because ONNX Runtime for Node cannot pass other bytes on whole',
+  },
+  V1ModelMissing: {
+    code: 'V1Malformed',
+    status: 400,
+    found: 'Missing model name in request {path}',
+    fix: 'use /v1/models/<model>:predict',
+  },
+  V1Malformed: {
+    code: 'V1Malformed',
+    status: 400,
+    found: 'Malformed request: {method} {path}',
+    fix: 'use POST /v1/models/<model>:predict',
+  },
+  V1Version: {
+    code: 'UnknownVersion',
+    status: 400,
+    found: 'Failed to convert version: {found} to numeric, and no live version is called so',
+    fix: 'the live versions of {model} are {live}',
+  },
+  V1Verb: {
+    code: 'Unsupported',
+    status: 501,
+    found: 'this server does not {verb}',
+    fix: 'use POST /v1/models/{model}:predict, whose outputs hold all that the model says',
+  },
+  ExampleTooLarge: {
+    code: 'ExampleTooLarge',
+    status: 404,
+    found: 'the inputs of {model} are too large for an example in JSON',
+    fix: 'send binary tensors, of the shapes that GET /v2/models/{model} tells',
+  },
+  RepositoryControl: {
+    code: 'Unsupported',
+    status: 501,
+    found: 'explicit model load / unload is not allowed: which versions are served is decided by the ModelDeployment',
+    fix: 'change spec.model there',
+  },
+  TritonExtension: {
+    code: 'Unsupported',
+    status: 501,
+    found: 'this server does not have the extension {extension}',
+    fix: 'GET /v2 lists those it has',
+  },
+  V1BodyMissing: {
+    code: 'BodyMissing',
+    status: 400,
+    found: 'the request has no body',
+    fix: 'send {"instances":[…]} with one entry per row',
+  },
+  TorchServeBodyMissing: {
+    code: 'BodyMissing',
+    status: 400,
+    found: 'the request has no body',
+    fix: 'send the input as JSON with content-type application/json, or its raw bytes',
+  },
+  V1BothForms: {
+    code: 'V1BothForms',
+    status: 400,
+    found: 'the body has both "instances" and "inputs"',
+    fix: 'send rows in "instances" or columns in "inputs"',
+  },
+  V1Signature: {
+    code: 'V1Signature',
+    status: 400,
+    found: 'Serving signature name: "{found}" not found in signature def',
+    fix: 'leave signature_name out or write {known}',
+  },
+  V1ScalarRows: {
+    code: 'V1ScalarRows',
+    status: 400,
+    found: 'the input "{name}" is a scalar, which has no rows',
+    fix: 'send columns: {"inputs":{"<input>":<value>,…}}',
+  },
+  V1BatchSize: {
+    code: 'V1BatchSize',
+    status: 400,
+    found: 'the output "{name}" has inconsistent batch size: its shape is {found} for {rows} rows',
+    fix: 'send columns, {"inputs":…}, to get the outputs as they are',
+  },
+  EventVersion: {
+    code: 'EventVersion',
+    status: 400,
+    found: 'the CloudEvent has specversion {found}',
+    fix: 'send version 1.0',
+  },
+  ClassificationImpossible: {
+    code: 'ClassificationImpossible',
+    status: 400,
+    found: 'class result not available for output "{name}" due to unsupported type {datatype}',
+    fix: 'leave the parameter classification out for this output',
+  },
+  BinaryHeader: {
+    code: 'BinaryHeader',
+    status: 400,
+    found: 'the header Inference-Header-Content-Length is {found}',
+    fix: 'write how many bytes of the body are JSON, {expected}',
+  },
+  BinaryMissing: {
+    code: 'BinaryMissing',
+    status: 400,
+    found: '{field} needs {size} bytes of binary data, and {found} are left in the body',
+    fix: 'send the tensors after the JSON, in the order of inputs, with Inference-Header-Content-Length',
+  },
+  BinaryLeft: {
+    code: 'BinaryLeft',
+    status: 400,
+    found: "unexpected additional input data for model '{model}': {found} bytes follow the last binary tensor",
+    fix: 'correct binary_data_size or Inference-Header-Content-Length',
+  },
+  BinarySize: {
+    code: 'BinarySize',
+    status: 400,
+    found: '{field} has {found} bytes of binary data',
+    fix: 'the shape {shape} of {datatype} needs {expected}',
+  },
+  BinaryStrings: {
+    code: 'BinaryStrings',
+    status: 400,
+    found: 'the strings of {field} {problem}',
+    fix: 'the shape {shape} needs {count} of them, each a 4-byte little-endian length and that many bytes',
+  },
+  DataTwice: {
+    code: 'DataTwice',
+    status: 400,
+    found: '{field} has both data and binary_data_size',
+    fix: 'send its elements in one way',
+  },
+  RawInputs: {
+    code: 'RawInputs',
+    status: 400,
+    found: 'the body is raw bytes, and the model has {found} inputs',
+    fix: 'only a model with one input can be asked so; send {"inputs":[…]}',
+  },
+  RawShape: {
+    code: 'RawShape',
+    status: 400,
+    found: 'the body is raw bytes, from which the shape {shape} of the input "{name}" cannot be found',
+    fix: 'send {"inputs":[…]} with a shape',
+  },
+  BytesNotText: {
+    code: 'BytesNotText',
+    status: 500,
+    found: 'the output "{name}" holds bytes that are not UTF-8, which JSON cannot say',
+    fix: 'ask for it with the parameter binary_data true',
   },
   QueueFull: {
     code: 'QueueFull',
@@ -280,6 +449,13 @@ const table = {
     status: 504,
     found: 'the request waited {limitMs} ms for a free worker, the longest time allowed',
     fix: 'try again, add replicas, or raise spec.runtime.queue.timeout',
+    retryable: true,
+  },
+  TimeoutPassed: {
+    code: 'TimeoutPassed',
+    status: 504,
+    found: 'the request waited longer than the {limitMs} ms that its own timeout allows',
+    fix: 'try again, allow more time, or add replicas',
     retryable: true,
   },
   EngineGone: {
@@ -480,7 +656,7 @@ export function fault<K extends Kind>(kind: K, values: Values<K>): Fault {
   const row: Row = table[kind]
   const known = new Map<string, string | number>(Object.entries(values))
   const fill = (text: string): string =>
-    text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => String(known.get(name) ?? whole))
+    text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => shortened(String(known.get(name) ?? whole)))
   return new Fault({
     code: row.code,
     status: row.status,
@@ -488,6 +664,13 @@ export function fault<K extends Kind>(kind: K, values: Values<K>): Fault {
     retryable: row.retryable === true,
   })
 }
+
+/** What a client sent is told back to it, but not megabytes of it. */
+function shortened(text: string): string {
+  return text.length <= maxValueLength ? text : `${text.slice(0, maxValueLength)}…`
+}
+
+const maxValueLength = 1000
 
 /** Any thrown thing as a report: a Fault as it is, a bug as `Internal` with its own words. */
 export function reportOf(thrown: unknown): FaultReport {

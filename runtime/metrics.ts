@@ -5,15 +5,19 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Config } from './config.ts'
+import type { Worked } from './engine/thread.ts'
+import { readThrottling, type Throttling } from './cgroup.ts'
+import { addTritonMetrics } from './compatmetrics.ts'
+import type { Models } from './models.ts'
+import type { Settled } from './scheduling/scheduler.ts'
+import type { LiveVersion } from './version.ts'
 
 /** From 100 µs to 30 s: a tiny model answers in one, a large one waits in line for the other. */
 const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** Live figures that are read when Prometheus asks. */
 export interface Gauges {
-  readonly waiting: () => number
-  readonly inFlight: () => number
-  readonly oldestWaitMs: () => number
+  readonly models: Models
   readonly ready: () => boolean
 }
 
@@ -21,12 +25,13 @@ export interface Metrics {
   readonly registry: Registry
   /** Counts one inference request that was answered, or 499 when its client went away first. */
   request(status: number, durationMs: number): void
-  /** Records how long a request waited and its model ran. */
-  inference(waitMs: number, runMs: number): void
-  loaded(digest: string, loadMs: number): void
+  /** Records where the time of a settled request went. */
+  inference(settled: Settled): void
+  /** Records what a worker did: one run, or a refusal before any. */
+  worked(worked: Worked): void
 }
 
-export function createMetrics({ modelName, modelVersion, revision }: Config, gauges: Gauges): Metrics {
+export function createMetrics({ modelName, revision, crashes }: Config, { models, ready }: Gauges): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -54,23 +59,69 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
     buckets: seconds,
     registers,
   })
+  const batchSize = new Histogram({
+    name: 'slipway_batch_size',
+    help: 'How many requests shared a run of the model',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096],
+    registers,
+  })
+  const kserve = (phase: string, what: string): Histogram.Internal<'model_name'> =>
+    new Histogram({
+      name: `request_${phase}_seconds`,
+      help: `KServe's name: time to ${what}`,
+      labelNames: ['model_name'],
+      buckets: seconds,
+      registers,
+    }).labels(modelName)
+  const preprocess = kserve('preprocess', 'decode a request')
+  const predict = kserve('predict', 'run the model')
+  const postprocess = kserve('postprocess', 'encode an answer')
+  const retries = new Counter({
+    name: 'slipway_batch_retries_total',
+    help: 'Shared runs that failed, so that their requests were run one by one',
+    registers,
+  })
+  const busy = new Counter({
+    name: 'slipway_worker_busy_seconds_total',
+    help: 'Time that inference workers decoded, ran and encoded; its rate divided by slipway_workers is their use',
+    registers,
+  })
+  // Set anew at every reading: a version that has gone must not stay.
   const info = new Gauge({
     name: 'slipway_model_info',
-    help: 'Always 1; the labels say which model this pod serves',
+    help: 'Always 1; the labels say which versions this pod serves',
     labelNames: ['model', 'version', 'digest', 'revision'],
     registers,
+    collect() {
+      info.reset()
+      for (const { version, facts } of models.list()) {
+        if (facts !== undefined) info.set({ model: modelName, version, digest: facts.digest, revision }, 1)
+      }
+    },
   })
   const load = new Gauge({
     name: 'slipway_model_load_seconds',
     help: 'Time ONNX Runtime took to load the model',
+    labelNames: ['version'],
     registers,
+    collect() {
+      load.reset()
+      for (const { version, facts } of models.list())
+        if (facts !== undefined) load.set({ version }, facts.loaded.loadMs / 1000)
+    },
   })
-  gauge('slipway_queue_depth', 'Requests that wait for a free worker', gauges.waiting)
-  gauge('slipway_queue_oldest_wait_seconds', 'How long the oldest waiting request has waited', () => {
-    return gauges.oldestWaitMs() / 1000
-  })
-  gauge('slipway_inferences_in_flight', 'Requests that the workers hold', gauges.inFlight)
-  gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (gauges.ready() ? 1 : 0))
+  const sum = (of: (version: LiveVersion) => number): number => models.list().reduce((total, one) => total + of(one), 0)
+  gauge('slipway_queue_depth', 'Requests that wait for a free worker', () => sum(({ scheduler }) => scheduler.waiting))
+  gauge('slipway_queue_oldest_wait_seconds', 'How long the oldest waiting request has waited', () =>
+    Math.max(0, ...models.list().map(({ scheduler }) => scheduler.oldestWaitMs / 1000)),
+  )
+  gauge('slipway_inferences_in_flight', 'Requests that the workers hold', () => sum(({ pool }) => pool.inFlight))
+  gauge('slipway_workers', 'Inference workers', () => sum(({ pool }) => pool.size))
+  gauge('slipway_server_crashes', 'How often the server crashed and was started again in this container', () => crashes)
+  gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (ready() ? 1 : 0))
+
+  addTritonMetrics(registry, models)
+  addThrottling(registry)
 
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
@@ -103,13 +154,42 @@ export function createMetrics({ modelName, modelVersion, revision }: Config, gau
       counter.inc()
       duration.observe(durationMs / 1000)
     },
-    inference(waitMs, runMs) {
+    inference({ ok, waitMs, decodeMs, runMs, encodeMs }) {
       wait.observe(waitMs / 1000)
       if (runMs > 0) run.observe(runMs / 1000)
+      if (!ok) return
+      preprocess.observe(decodeMs / 1000)
+      predict.observe(runMs / 1000)
+      postprocess.observe(encodeMs / 1000)
     },
-    loaded(digest, loadMs) {
-      info.set({ model: modelName, version: modelVersion, digest, revision }, 1)
-      load.set(loadMs / 1000)
+    worked({ workMs, runMs, batchSize: size, retried }) {
+      busy.inc(workMs / 1000)
+      if (runMs > 0) batchSize.observe(size)
+      if (retried) retries.inc()
     },
   }
+}
+
+/** How the kernel holds the container back; nothing where it does not say. */
+function addThrottling(registry: Registry): void {
+  if (readThrottling() === undefined) return
+  const read = (name: string, help: string, of: (found: Throttling) => number): void => {
+    const made = new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        const found = readThrottling()
+        made.reset()
+        if (found !== undefined) made.inc(of(found))
+      },
+    })
+  }
+  read('slipway_cpu_periods_total', 'Scheduler periods in which the CPU quota was in force', ({ periods }) => periods)
+  read('slipway_cpu_throttled_periods_total', 'Those in which the quota ran out', (found) => found.throttledPeriods)
+  read(
+    'slipway_cpu_throttled_seconds_total',
+    'Time for which the quota held threads back',
+    (found) => found.throttledSeconds,
+  )
 }

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { sileroModels } from '../scripts/silero.ts'
 import { directRun } from '../test/kit/directrun.ts'
-import { elementType, onnxModel, type ElementType } from '../test/fixtures/onnx.ts'
+import { allTypesModel, elementType, type ElementType } from '../test/fixtures/onnx.ts'
 import { call, infer, startServer, type Server } from '../test/fixtures/runtime.ts'
 
 jest.setTimeout(120_000)
@@ -27,7 +27,7 @@ describe('a real model, Silero VAD', () => {
       const direct = (await directRun(model, request))['output'] ?? []
       expect(direct).toHaveLength(1)
       expect(Array.from(body.outputs?.[0]?.data ?? [], Math.fround)).toEqual(direct)
-      const ready = server.log.find((line) => line['event.action'] === 'ready')
+      const ready = server.log.find((line) => line['event.action'] === 'loaded')
       expect(ready?.['model.self_test']).toBe('ran on zeros of input[1,256], state[2,1,128], sr[]')
     } finally {
       await server.stop()
@@ -61,12 +61,7 @@ describe('a server of every datatype', () => {
   }
   let server: Server
   beforeAll(async () => {
-    const model = onnxModel({
-      nodes: types.map((type) => ({ op: 'Identity', inputs: [`in_${type}`], outputs: [`out_${type}`] })),
-      inputs: types.map((type) => ({ name: `in_${type}`, type, shape: ['n'] })),
-      outputs: types.map((type) => ({ name: `out_${type}`, type, shape: ['n'] })),
-    })
-    server = await startServer(model, { SLIPWAY_MAX_BODY_BYTES: '65536' })
+    server = await startServer(allTypesModel(), { SLIPWAY_MAX_BODY_BYTES: '65536' })
     await server.ready()
   })
   afterAll(() => server.stop())
@@ -89,8 +84,33 @@ describe('a server of every datatype', () => {
     expect(response.status).toBe(200)
   })
 
+  test('text that ONNX Runtime would cut short is refused, not corrupted', async () => {
+    const inputs = types.map((type) => {
+      const one = JSON.stringify({ name: `in_${type}`, datatype: datatypes[type] ?? type, shape: [1] })
+      const first = type === 'STRING' ? String.raw`"a\u0000b"` : type === 'BOOL' ? 'true' : '1'
+      return `${one.slice(0, -1)},"data":[${first}]}`
+    })
+    expect(await infer(server, `{"inputs":[${inputs.join(',')}]}`)).toMatchObject({
+      status: 400,
+      body: {
+        error: expect.stringContaining('the element 0 of the input "in_STRING" is text with the character U+0000'),
+      },
+    })
+  })
+
   test('describes itself as the protocol says', async () => {
-    expect((await call(server, '/v2')).body).toEqual({ name: 'slipway', version: '0.1.0', extensions: [] })
+    expect((await call(server, '/v2')).body).toEqual({
+      name: 'slipway',
+      version: '0.1.0',
+      extensions: [
+        'binary_tensor_data',
+        'classification',
+        'model_configuration',
+        'parameters',
+        'schedule_policy',
+        'statistics',
+      ],
+    })
     expect((await call(server, '/v2/health/live')).body).toEqual({ live: true })
     expect((await call(server, '/v2/health/ready')).body).toEqual({ live: true, ready: true })
     expect((await call(server, '/v2/models')).body).toEqual({ models: ['m'] })
@@ -132,8 +152,8 @@ describe('a server of every datatype', () => {
   test.each<[string, string, Record<string, string>, number, string]>([
     ['no JSON', 'hello', {}, 400, 'not valid JSON'],
     ['a missing input', '{"inputs":[]}', {}, 400, 'the input "in_FLOAT" is missing'],
-    ['a binary header', '{}', { 'inference-header-content-length': '2' }, 501, 'asks for binary tensors'],
-    ['a compressed body', '{}', { 'content-encoding': 'gzip' }, 415, 'content-encoding gzip; send it uncompressed'],
+    ['a binary header beyond it', '{}', { 'inference-header-content-length': '3' }, 400, 'at most the 2 bytes'],
+    ['a coding nobody reads', '{}', { 'content-encoding': 'br' }, 415, 'content-encoding br; use one of gzip, deflate'],
   ])('a request with %s is refused and the connection lives on', async (_name, body, headers, status, words) => {
     expect(await infer(server, body, { headers })).toMatchObject({
       status,

@@ -5,17 +5,25 @@
 import { createServer as createPlainServer } from 'node:http'
 import type { Config } from './config.ts'
 import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
-import { EnginePool } from './engine/pool.ts'
-import { planThreads } from './engine/threads.ts'
+import { parseDesired, readVersions, watchText, type Desired } from './desired.ts'
+import type { PoolLoaded } from './engine/pool.ts'
+import type { Worked } from './engine/thread.ts'
+import { affordable, planThreads } from './engine/threads.ts'
+import { describeServer } from './describe.ts'
+import { sendJson } from './http/answer.ts'
 import { createApp } from './http/app.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
+import { Keeper } from './keeper.ts'
 import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { checkMemory } from './model/memory.ts'
-import { verifyFile } from './model/verify.ts'
-import { Scheduler } from './scheduling/scheduler.ts'
+import { checkMemory, ownMemoryBytes } from './model/memory.ts'
+import { verifyFile, type VerifiedFile } from './model/verify.ts'
+import { Models } from './models.ts'
+import { createObserver } from './observer.ts'
+import { createTracer } from './tracing.ts'
 import { onTermination, type Drain, type Signals } from './shutdown.ts'
 import { ServerState } from './state.ts'
+import { LiveVersion } from './version.ts'
 
 export interface ServeOptions {
   /** The program's own file, started again inside each worker. */
@@ -37,35 +45,47 @@ export interface Serving {
  * @throws Fault when the model cannot be verified or loaded
  */
 export async function serve(config: Config, { entry, log, signals, exit, version }: ServeOptions): Promise<Serving> {
-  const plan = planThreads(readCpuLimits(), config.threads)
-  const pool = new EnginePool({ entry, workers: plan.workers, stuckAfterMs: config.stuckAfterMs })
-  const state = new ServerState(pool)
-  const scheduler = new Scheduler(pool, {
+  const plans = planThreads(readCpuLimits(), config.threads)
+  const models = new Models(config.modelName)
+  const state = new ServerState(models)
+  const metrics = createMetrics(config, { models, ready: () => state.health().ready })
+  const pool = {
+    entry,
+    stuckAfterMs: config.stuckAfterMs,
+    onWorked: (worked: Worked) => metrics.worked(worked),
+  }
+  const scheduling = {
     maxRequests: config.queueMaxRequests,
     maxWaitMs: config.queueTimeoutMs,
     maxBytes: bodyBudget(config.maxBodyBytes),
-  })
-  const metrics = createMetrics(config, {
-    waiting: () => scheduler.waiting,
-    inFlight: () => pool.inFlight,
-    oldestWaitMs: () => scheduler.oldestWaitMs,
-    ready: () => state.health().ready,
-  })
-  const model = { name: config.modelName, version: config.modelVersion }
+    maxDelayMs: config.batchMaxDelayMs,
+  }
+  const tracer =
+    config.tracesUrl === undefined
+      ? undefined
+      : createTracer({
+          url: config.tracesUrl,
+          model: config.modelName,
+          revision: config.revision,
+          serverVersion: version,
+        })
+  const { accessLogRatio, traceRatio } = config
+  const observer = createObserver({ log, accessLogRatio, traceRatio, tracer })
   const onBug = (error: unknown): void => void log.error('a request failed by a bug', errorFields(error))
   const http = createHttpServer({
-    model,
+    models,
     state,
-    scheduler,
     metrics,
+    observer,
     onBug,
     answering: { revision: config.revision, closing: () => state.draining },
     connectionMaxAgeMs: config.connectionMaxAgeMs,
     maxBodyBytes: config.maxBodyBytes,
-    app: createApp({ model, pool, state, serverVersion: version, onBug }),
+    app: createApp({ models, state, serverVersion: version, onBug }),
   })
   const metricsServer = createPlainServer((request, response) => {
-    if (request.url !== '/metrics') return void response.writeHead(404).end('the metrics are at /metrics\n')
+    if (request.url === '/state') return sendJson(response, 200, describeServer(models, state))
+    if (request.url !== '/metrics') return void response.writeHead(404).end('there are /metrics and /state\n')
     return void metrics.registry.metrics().then(
       (text) => response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text),
       (error: unknown) => {
@@ -84,6 +104,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     async finish() {
       await http.close()
       await close(metricsServer)
+      await tracer?.close()
       log.info('every request was answered; ending', { 'event.action': 'exit' })
     },
   }
@@ -104,36 +125,90 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     'metrics.port': metricsPort,
   })
 
-  state.enter({ name: 'Loading', doing: 'verifying the model file' })
-  const { sizeBytes, digest } = await verifyFile(config.modelFile, config.modelDigest)
-  checkMemory(sizeBytes, readMemoryLimit())
-  state.enter({ name: 'Loading', doing: 'loading the model' })
-  const { loadMs, selfTest, warmupRuns, warmupMs } = await pool.load({
-    file: config.modelFile,
-    sizeBytes,
-    modelName: config.modelName,
-    modelVersion: config.modelVersion,
-    warmupRequests: config.warmupRequests,
-    intraOpThreads: plan.intraOpThreads,
-    spinning: plan.spinning,
+  const keeper = new Keeper({
+    models,
+    log,
+    retireMs: config.drainDelayMs,
+    make: (spec) => new LiveVersion(config.modelName, spec, pool, scheduling),
+    async load(live) {
+      live.doing('verifying the model file')
+      const { sizeBytes, digest } = await verifyFile(live.spec.file, live.spec.digest)
+      const memory = readMemoryLimit()
+      const others = models.list().reduce((sum, { facts }) => sum + (facts?.sizeBytes ?? 0), 0)
+      checkMemory(sizeBytes + others, memory)
+      const { maxBatch, warmupRequests } = config
+      const [begin, ...further] = plans
+      const fitting = affordable(further, sizeBytes, ownMemoryBytes + 2 * others, memory)
+      const order = { sizeBytes, maxBatch, warmupRequests }
+      const loaded = await live.load(digest, order, begin === undefined ? [] : [begin, ...fitting])
+      logLoaded(log, live, { sizeBytes, digest }, loaded)
+    },
   })
-  metrics.loaded(digest, loadMs)
+  const text = config.versionsFile === undefined ? undefined : await readVersions(config.versionsFile)
+  const desired = desiredVersions(config, text)
+  const first = desired.versions.find((spec) => spec.version === desired.current)
+  if (first === undefined) throw new Error('the current version is not among the versions')
+  await keeper.start(first)
   state.enter({ name: 'Serving' })
-  log.info(`ready: model loaded in ${Math.round(loadMs)} ms, warmed up by ${warmupRuns} runs`, {
-    'event.action': 'ready',
-    'model.digest': digest,
-    'model.size': sizeBytes,
-    'model.self_test': selfTest,
-    'model.load_ms': Math.round(loadMs),
-    'model.warmup_ms': Math.round(warmupMs),
-    'threads.intra_op': plan.intraOpThreads,
-    'threads.spinning': plan.spinning,
-  })
+  log.info(`ready with version ${first.version}`, { 'event.action': 'ready' })
+  if (text !== undefined) follow(config, text, keeper, log)
+  await keeper.reconcile(desired)
   return { httpPort, metricsPort }
+}
+
+/** What is asked for at the start: the versions of the file, or the one model of the configuration. */
+function desiredVersions(
+  { versionsFile = '', modelVersion, modelFile, modelDigest }: Config,
+  text: string | undefined,
+): Desired {
+  if (text !== undefined) return parseDesired(text, versionsFile)
+  const only = { version: modelVersion, file: modelFile, digest: modelDigest, labels: [] }
+  return { current: modelVersion, versions: [only] }
+}
+
+/** Follows every change of the versions file; a wrong one changes nothing. */
+function follow({ versionsFile = '' }: Config, text: string, keeper: Keeper, log: Log): void {
+  const complain = (error: unknown): void =>
+    void log.error('the versions stay as they are', { 'event.action': 'versions', ...errorFields(error) })
+  const changed = async (found: string): Promise<void> => {
+    let desired: Desired
+    try {
+      desired = parseDesired(found, versionsFile)
+    } catch (error) {
+      return complain(error)
+    }
+    return keeper.reconcile(desired)
+  }
+  watchText(versionsFile, text, changed, complain)
 }
 
 /** Bodies held at once may take a quarter of the memory limit, and always one body of the largest size. */
 function bodyBudget(maxBodyBytes: number): number {
   const limit = readMemoryLimit()
   return Math.max(maxBodyBytes, limit === undefined ? 2 ** 30 : limit / 4)
+}
+
+function logLoaded(
+  log: Log,
+  { version }: LiveVersion,
+  { sizeBytes, digest }: VerifiedFile,
+  { loadMs, selfTest, batching, warmupRuns, warmupMs, plan, tried, why }: PoolLoaded,
+): void {
+  log.info(`version ${version} loaded in ${Math.round(loadMs)} ms, warmed up by ${warmupRuns} runs`, {
+    'event.action': 'loaded',
+    'model.version': version,
+    'model.digest': digest,
+    'model.size': sizeBytes,
+    'model.self_test': selfTest,
+    'model.load_ms': Math.round(loadMs),
+    'model.warmup_ms': Math.round(warmupMs),
+    'batching.max_size': batching.maxSize,
+    'batching.reason': batching.reason,
+    'batching.measured': batching.measured,
+    'threads.workers': plan.workers,
+    'threads.intra_op': plan.intraOpThreads,
+    'threads.spinning': plan.spinning,
+    'threads.reason': why,
+    'threads.measured': tried,
+  })
 }

@@ -2,10 +2,8 @@
  * What this server is doing with its life: loading, serving, draining or broken. Health answers are read from here.
  * It must never say ready unless requests are answered, nor live when only a restart helps.
  */
-import type { EnginePool } from './engine/pool.ts'
 
-export type Phase =
-  { readonly name: 'Loading'; readonly doing: string } | { readonly name: 'Serving' } | { readonly name: 'Draining' }
+export type Phase = { readonly name: 'Loading' } | { readonly name: 'Serving' } | { readonly name: 'Draining' }
 
 export interface Health {
   readonly live: boolean
@@ -14,12 +12,20 @@ export interface Health {
   readonly reason: string | undefined
 }
 
-export class ServerState {
-  #phase: Phase = { name: 'Loading', doing: 'starting' }
-  readonly #pool: EnginePool
+/** What the server serves. */
+export interface Served {
+  /** Why only a restart helps, if it does. */
+  problem(): string | undefined
+  /** The version that requests go to by default. */
+  readonly current?: { health(): { readonly reason: string | undefined } } | undefined
+}
 
-  constructor(pool: EnginePool) {
-    this.#pool = pool
+export class ServerState {
+  #phase: Phase = { name: 'Loading' }
+  readonly #served: Served
+
+  constructor(served: Served) {
+    this.#served = served
   }
 
   get phase(): Phase {
@@ -36,11 +42,12 @@ export class ServerState {
   }
 
   health(): Health {
-    const problem = this.#pool.problem()
+    const problem = this.#served.problem()
     if (problem !== undefined) return { live: false, ready: false, reason: problem }
     const phase = this.#phase
     if (phase.name === 'Serving') return { live: true, ready: true, reason: undefined }
-    const reason = phase.name === 'Draining' ? 'it is shutting down' : `it is ${phase.doing}`
+    const reason =
+      phase.name === 'Draining' ? 'it is shutting down' : (this.#served.current?.health().reason ?? 'it is starting')
     return { live: true, ready: false, reason }
   }
 }

@@ -3,7 +3,10 @@
  * It must never know a wire format or an engine.
  */
 
-/** How the elements of each Open Inference Protocol datatype are held. FP16 is held as raw IEEE 754 bits. */
+/**
+ * How the elements of each Open Inference Protocol datatype are held. FP16 is held as raw IEEE 754 bits, and BYTES as
+ * the very bytes that came: whether they must be text is for the engine to say.
+ */
 interface Elements {
   BOOL: Uint8Array<ArrayBuffer>
   UINT8: Uint8Array<ArrayBuffer>
@@ -17,7 +20,7 @@ interface Elements {
   FP16: Uint16Array<ArrayBuffer>
   FP32: Float32Array<ArrayBuffer>
   FP64: Float64Array<ArrayBuffer>
-  BYTES: string[]
+  BYTES: Uint8Array[]
 }
 
 /** @see https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md#tensor-data-types */
@@ -47,6 +50,8 @@ export interface Signature {
   readonly outputs: readonly TensorSpec[]
 }
 
+const noBytes = new Uint8Array(0)
+
 type Allocate = { readonly [D in Datatype]: (count: number) => Elements[D] }
 
 const allocate: Allocate = {
@@ -62,7 +67,7 @@ const allocate: Allocate = {
   FP16: (count) => new Uint16Array(count),
   FP32: (count) => new Float32Array(count),
   FP64: (count) => new Float64Array(count),
-  BYTES: (count) => Array.from({ length: count }, () => ''),
+  BYTES: (count) => Array.from({ length: count }, () => noBytes),
 }
 
 export const datatypes = Object.keys(allocate).filter(isDatatype)
@@ -71,7 +76,7 @@ export function isDatatype(text: string): text is Datatype {
   return Object.hasOwn(allocate, text)
 }
 
-/** A tensor of zeros, `false` or empty strings. */
+/** A tensor of zeros, `false` or no bytes. */
 export function zeros(name: string, datatype: Datatype, shape: readonly number[]): Tensor {
   return tensor(name, datatype, shape, allocate[datatype](elementCount(shape)))
 }

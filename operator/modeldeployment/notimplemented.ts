@@ -26,7 +26,6 @@ const table: readonly Refused[] = [
     instead: 'use a store that needs no credentials',
   },
   { field: 'spec.runtime.device', found: ({ runtime }) => unless('CPU', runtime?.device ?? 'CPU'), instead: 'use CPU' },
-  { field: 'spec.runtime.batching', found: ({ runtime }) => set(runtime?.batching), instead: 'remove it' },
   { field: 'spec.traffic.mode', found: ({ traffic }) => unless('Direct', traffic.mode), instead: 'use Direct' },
   {
     field: 'spec.rollout.strategy',

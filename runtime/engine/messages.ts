@@ -2,8 +2,8 @@
  * What the main thread and an inference worker say to each other. Bodies are transferred, never copied.
  */
 import type { FaultReport } from '../errors.ts'
-import type { Signature } from '../tensor.ts'
-import type { CodecName } from '../protocols/codecs.ts'
+import type { Signature, TensorSpec } from '../tensor.ts'
+import type { Wire } from '../protocols/codecs.ts'
 import type { EngineOptions } from './engine.ts'
 
 /** Marks a worker thread as ours, so that the entry file knows what it is. */
@@ -20,43 +20,87 @@ export interface LoadOrder extends EngineOptions {
   readonly modelName: string
   readonly modelVersion: string
   readonly warmupRequests: number
+  /** The most requests of one run; `Auto` measures it; 1 runs every request alone. */
+  readonly maxBatch: number | 'Auto'
 }
 
+/** Requests that wait together: what of them fits together shares runs of the model. */
 export interface InferOrder {
   readonly type: 'infer'
-  readonly id: number
-  readonly codec: CodecName
-  readonly body: Uint8Array<ArrayBuffer>
+  readonly asks: readonly AskOrder[]
 }
 
-export type Order = LoadOrder | InferOrder
+export interface AskOrder {
+  readonly id: number
+  readonly wire: Wire
+  readonly body: Uint8Array<ArrayBuffer>
+  /** How long it has waited, for deadlines that only its body names. */
+  readonly waitedMs: number
+}
+
+/** Runs the model on made-up rows for a while, to see how fast it is beside what else computes. */
+export interface MeasureOrder {
+  readonly type: 'measure'
+  readonly forMs: number
+}
+
+export type Order = LoadOrder | InferOrder | MeasureOrder
 
 export interface LoadedReply {
   readonly type: 'loaded'
   readonly signature: Signature
   readonly loadMs: number
   readonly selfTest: string
+  /** The inputs that it ran on, with their sizes; undefined when no invented ones suited. */
+  readonly example: readonly TensorSpec[] | undefined
+  readonly batching: Batching
   readonly warmupRuns: number
   readonly warmupMs: number
+  /** The median run of one row, in milliseconds; undefined when no invented input suits the model. */
+  readonly runMs: number | undefined
 }
 
-export interface AnswerReply {
-  readonly type: 'answer'
-  readonly id: number
-  readonly body: Uint8Array<ArrayBuffer>
-  readonly contentType: string
-  /** Time the model ran. */
+/** How requests share runs of a loaded model. */
+export interface Batching {
+  /** The most rows, and so the most requests, of one run; 1 when every request runs alone. */
+  readonly maxSize: number
+  /** Why it is so, for people. */
+  readonly reason: string
+  /** What was measured to decide it; empty when nothing was. */
+  readonly measured: readonly BatchRate[]
+}
+
+export interface BatchRate {
+  readonly size: number
+  /** The median run. */
   readonly runMs: number
-  /** Time the worker had to do with the request: decode, run, encode. */
+  /** Rows, not runs. */
+  readonly perSecond: number
+}
+
+/** Where a request's time in the worker went, in milliseconds; 0 for what it did not come to. */
+export interface Times {
+  readonly decodeMs: number
+  /** The whole run that it had its share in. */
+  readonly runMs: number
+  readonly encodeMs: number
+  /** How many requests shared that run; 0 when it never ran. */
+  readonly batchSize: number
+}
+
+export type Result = { readonly id: number; readonly times: Times } & (
+  | { readonly ok: true; readonly body: Uint8Array<ArrayBuffer>; readonly headers: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly fault: FaultReport }
+)
+
+/** The requests of an order that are done: those of one run, or those that were refused before any. */
+export interface ResultsReply {
+  readonly type: 'results'
+  readonly results: readonly Result[]
+  /** Time the worker had to do since its last reply, in milliseconds: decode, run, encode. */
   readonly workMs: number
-}
-
-export interface RefusedReply {
-  readonly type: 'refused'
-  readonly id: number
-  readonly fault: FaultReport
-  /** Time the model ran before it failed; 0 when the request never reached it. */
-  readonly runMs: number
+  /** Whether a shared run failed, so that its requests were run one by one. */
+  readonly retried: boolean
 }
 
 export interface LoadFailedReply {
@@ -64,4 +108,9 @@ export interface LoadFailedReply {
   readonly fault: FaultReport
 }
 
-export type Reply = LoadedReply | LoadFailedReply | AnswerReply | RefusedReply
+export interface MeasuredReply {
+  readonly type: 'measured'
+  readonly perSecond: number
+}
+
+export type Reply = LoadedReply | LoadFailedReply | ResultsReply | MeasuredReply

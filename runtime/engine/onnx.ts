@@ -52,7 +52,9 @@ class OnnxEngine implements Engine {
 
   run(inputs: readonly Tensor[], outputs: readonly string[]): Tensor[] {
     const feeds: Record<string, NativeTensor> = {}
-    for (const { name, datatype, shape, data } of inputs) {
+    for (const input of inputs) {
+      const { name, datatype, shape } = input
+      const data = input.datatype === 'BYTES' ? textsOf(input.name, input.data) : input.data
       feeds[name] = { type: nativeTypes[datatype], data, dims: shape, location: 'cpu' }
     }
     const fetches: Record<string, null> = {}
@@ -78,7 +80,7 @@ class OnnxEngine implements Engine {
 /** What the binding takes; its own type declarations ask for a class instance that it does not need. */
 interface NativeTensor {
   readonly type: string
-  readonly data: TensorData
+  readonly data: TensorData | string[]
   readonly dims: readonly number[]
   readonly location: 'cpu'
 }
@@ -168,7 +170,29 @@ function resultTensor(name: string, { type, dims, data }: OrtTensor): Tensor {
     // Node 24 gives float16 results as Float16Array, whatever the declared type says.
     return tensor(name, datatype, dims, new Uint16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length))
   }
+  if (datatype === 'BYTES') {
+    return tensor(
+      name,
+      datatype,
+      dims,
+      Array.from(data as string[], (text) => Buffer.from(text)),
+    )
+  }
   return tensor(name, datatype, dims, data as TensorData)
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The binding takes strings only, and cuts them at NUL: what it would corrupt silently is refused. */
+function textsOf(name: string, elements: readonly Uint8Array[]): string[] {
+  return elements.map((bytes, index) => {
+    if (bytes.includes(0)) throw fault('TextRefused', { name, index, problem: 'text with the character U+0000' })
+    try {
+      return utf8.decode(bytes)
+    } catch {
+      throw fault('TextRefused', { name, index, problem: 'not UTF-8 text' })
+    }
+  })
 }
 
 function loadFault(error: string, sizeBytes: number): Fault {

@@ -2,32 +2,57 @@
  * The inference workers of one model: started one after another, the least busy one gets the next request.
  * It must not queue: what no worker can take now is the scheduler's business.
  */
-import type { CodecName } from '../protocols/codecs.ts'
-import type { Signature } from '../tensor.ts'
-import type { LoadedReply, LoadOrder } from './messages.ts'
-import { EngineThread, type Outcome } from './thread.ts'
+import type { Signature, TensorSpec } from '../tensor.ts'
+import type { EngineOptions } from './engine.ts'
+import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
+import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
+import { EngineThread, type Ask, type ThreadEvents, type Worked } from './thread.ts'
 
 export interface PoolOptions {
   readonly entry: URL
-  readonly workers: number
   /** A single inference longer than this means that its worker hangs. */
   readonly stuckAfterMs: number
+  readonly onWorked?: (worked: Worked) => void
   readonly now?: () => number
 }
 
+/** What loading found, and which plan was chosen of which. */
+export interface PoolLoaded extends LoadedReply {
+  readonly plan: ThreadPlan
+  /** The plans that were measured; empty when none was. */
+  readonly tried: readonly MeasuredPlan[]
+  /** Why this plan, for people. */
+  readonly why: string
+}
+
+/** Each plan is measured for this long, and all of them, with their loading, may take that long, in milliseconds. */
+const measureMs = 250
+const tuneBudgetMs = 5000
+
 export class EnginePool {
   readonly #options: PoolOptions
-  readonly #threads: EngineThread[] = []
+  #threads: readonly EngineThread[] = []
   #onChange: () => void = () => {}
   #signature: Signature | undefined
+  #example: readonly TensorSpec[] | undefined
+  #batching: Batching = { maxSize: 1, reason: 'the model is not loaded yet', measured: [] }
 
   constructor(options: PoolOptions) {
     this.#options = options
   }
 
+  /** Inputs with sizes that the model is known to run on; undefined when none are. */
+  get example(): readonly TensorSpec[] | undefined {
+    return this.#example
+  }
+
   /** The signature of the loaded model; undefined before that. */
   get signature(): Signature | undefined {
     return this.#signature
+  }
+
+  get batching(): Batching {
+    return this.#batching
   }
 
   get inFlight(): number {
@@ -44,28 +69,71 @@ export class EnginePool {
   }
 
   /**
-   * Starts the workers and loads the model in each. One after another: loading in several threads
-   * at once has crashed ONNX Runtime (microsoft/onnxruntime#24486).
+   * Loads the model under the first plan, tries the others if there are any and it is worth it, and stays with the best.
    * @throws Fault when the model cannot be loaded
    */
-  async load(order: Omit<LoadOrder, 'type'>): Promise<LoadedReply> {
-    const { entry, workers, now } = this.#options
-    let first: LoadedReply | undefined
-    for (let index = 0; index < workers; index++) {
-      const thread = new EngineThread(entry, () => this.#onChange(), now)
-      this.#threads.push(thread)
-      // oxlint-disable-next-line no-await-in-loop -- on purpose, see above
-      const reply = await thread.load(order)
-      first ??= reply
+  async load(order: Omit<LoadOrder, 'type' | keyof EngineOptions>, plans: readonly ThreadPlan[]): Promise<PoolLoaded> {
+    const [begin, ...others] = plans
+    if (begin === undefined) throw new Error('a pool needs a plan')
+    const first = await this.#start(begin, order)
+    this.#threads = first.threads
+    this.#signature = first.reply.signature
+    this.#example = first.reply.example
+    this.#batching = first.reply.batching
+    const { loadMs, runMs } = first.reply
+    const off = (why: string): PoolLoaded => ({ ...first.reply, plan: begin, tried: [], why })
+    if (others.length === 0) return off('only one plan fits')
+    if (runMs === undefined) return off('no invented input suits the model, so no plan could be measured')
+    if (runMs < shortRunMs) return off(`a run takes less than ${shortRunMs} ms, so other threads would not help`)
+    const expectedMs = others.reduce((sum, { workers }) => sum + workers * loadMs + measureMs, 0)
+    if (expectedMs > tuneBudgetMs) return off(`trying other plans would take ${Math.round(expectedMs / 1000)} s`)
+
+    // What the first worker found out about batches holds for all.
+    const settled = { ...order, maxBatch: first.reply.batching.maxSize }
+    const tried = [{ plan: begin, threads: first.threads, perSecond: await rate(first.threads) }]
+    for (const plan of others) {
+      // oxlint-disable-next-line no-await-in-loop -- plans would disturb each other
+      const { threads } = await this.#start(plan, settled)
+      // oxlint-disable-next-line no-await-in-loop
+      tried.push({ plan, threads, perSecond: await rate(threads) })
     }
-    if (first === undefined) throw new Error('a pool needs at least one worker')
-    this.#signature = first.signature
-    return first
+    const measured = tried.map(({ plan, perSecond }) => ({ ...plan, perSecond }))
+    const chosen = tried[measured.indexOf(choosePlan(measured))]
+    if (chosen === undefined) throw new Error('the chosen plan is not among those tried')
+    this.#threads = chosen.threads
+    await Promise.all(tried.flatMap(({ threads }) => (threads === chosen.threads ? [] : threads.map((t) => t.close()))))
+    return { ...first.reply, plan: chosen.plan, tried: measured, why: 'it was the fastest, or nearly' }
   }
 
-  /** Whether some worker can take a request now. */
+  /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */
+  async #start(
+    { workers, ...engine }: ThreadPlan,
+    order: Omit<LoadOrder, 'type' | keyof EngineOptions>,
+  ): Promise<{ readonly threads: EngineThread[]; readonly reply: LoadedReply }> {
+    const { entry, now, onWorked } = this.#options
+    const events: ThreadEvents = { onChange: () => this.#onChange(), ...(onWorked === undefined ? {} : { onWorked }) }
+    const threads: EngineThread[] = []
+    let first: LoadedReply | undefined
+    for (let index = 0; index < workers; index++) {
+      const thread = new EngineThread(entry, events, now)
+      threads.push(thread)
+      const maxBatch = first?.batching.maxSize ?? order.maxBatch
+      // oxlint-disable-next-line no-await-in-loop -- on purpose, see above
+      const reply = await thread.load({ ...order, ...engine, maxBatch })
+      first ??= reply
+    }
+    if (first === undefined) throw new Error('a plan needs at least one worker')
+    return { threads, reply: first }
+  }
+
+  /** Whether some worker can take requests now. */
   get free(): boolean {
     return this.#threads.some((thread) => thread.free)
+  }
+
+  /** How many workers can take requests now. */
+  get freeCount(): number {
+    return this.#threads.reduce((count, thread) => count + (thread.free ? 1 : 0), 0)
   }
 
   /** Why the pool cannot be trusted any more; undefined while every worker lives and moves. */
@@ -77,18 +145,24 @@ export class EnginePool {
     return undefined
   }
 
-  /** Gives a request to the least busy worker. The body is transferred. Call only while `free`. */
-  infer(codec: CodecName, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+  /** Gives requests to the least busy worker, which runs together what fits together. Call only while `free`. */
+  infer(asks: readonly Ask[]): void {
     let best: EngineThread | undefined
     for (const thread of this.#threads) {
       if (thread.free && (best === undefined || thread.inFlight < best.inFlight)) best = thread
     }
     if (best === undefined) throw new Error('no inference worker is free')
-    return best.infer(codec, body)
+    best.infer(asks)
   }
 
   /** Ends the workers, which must be idle. */
   async close(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.close()))
   }
+}
+
+/** Rows a second of all threads at once. */
+async function rate(threads: readonly EngineThread[]): Promise<number> {
+  const rates = await Promise.all(threads.map((thread) => thread.measure(measureMs)))
+  return rates.reduce((sum, perSecond) => sum + perSecond, 0)
 }

@@ -17,17 +17,27 @@ const entry = pathToFileURL(join(folder, 'worker.mjs'))
 writeFileSync(
   entry,
   `import { parentPort } from 'node:worker_threads'
-  const answer = (id) => parentPort.postMessage({ type: 'answer', id, body: new Uint8Array([id]), contentType: 'x/y', runMs: 100, workMs: 100 })
-  parentPort.on('message', ({ type, id, body }) => {
-    if (type === 'load') return parentPort.postMessage({ type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0 })
-    const told = String.fromCharCode(body[0])
-    if (told === 'a') return answer(id)
-    if (told === 's') return setTimeout(answer, 200, id)
-    if (told === 'e') process.exit(3)
-    throw new Error('the model is possessed')
+  const times = { decodeMs: 0, runMs: 100, encodeMs: 0, batchSize: 1 }
+  const answer = (id, body) => parentPort.postMessage({
+    type: 'results', workMs: 100, retried: false,
+    results: [{ id, ok: true, body: new Uint8Array(body), headers: {}, times }],
+  })
+  parentPort.on('message', ({ type, asks }) => {
+    if (type === 'load') return parentPort.postMessage({
+      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1,
+      batching: { maxSize: 1, reason: '', measured: [] },
+    })
+    for (const { id, body } of asks) {
+      const told = String.fromCharCode(body[0])
+      if (told === 'a') answer(id, body)
+      else if (told === 's') setTimeout(answer, 200, id, body)
+      else if (told === 'e') process.exit(3)
+      else throw new Error('the model is possessed')
+    }
   })`,
 )
 
+const wire = { codec: 'oip-rest', options: { headerLength: undefined } } as const
 let now = 0
 const pools: EnginePool[] = []
 afterEach(async () => {
@@ -40,21 +50,23 @@ afterEach(async () => {
 })
 const start = async (workers = 1) => {
   now = 1000
-  const pool = new EnginePool({ entry, workers, stuckAfterMs: 60_000, now: () => now })
+  const pool = new EnginePool({ entry, stuckAfterMs: 60_000, now: () => now })
   pools.push(pool)
-  const scheduler = new Scheduler(pool, { maxRequests: 4, maxWaitMs: 60_000, maxBytes: 100 })
+  const scheduler = new Scheduler(pool, { maxRequests: 4, maxWaitMs: 60_000, maxBytes: 100, maxDelayMs: 0 })
   const state = new ServerState(pool)
-  await pool.load({
-    file: '',
-    sizeBytes: 0,
-    modelName: '',
-    modelVersion: '',
-    warmupRequests: 0,
-    intraOpThreads: 1,
-    spinning: false,
-  })
+  await pool.load(
+    {
+      file: '',
+      sizeBytes: 0,
+      modelName: '',
+      modelVersion: '',
+      warmupRequests: 0,
+      maxBatch: 1,
+    },
+    [{ workers, intraOpThreads: 1, spinning: false }],
+  )
   state.enter({ name: 'Serving' })
-  const send = (told: string) => scheduler.submit('oip-json', new Uint8Array(Buffer.from(told)))
+  const send = (told: string) => scheduler.submit(wire, new Uint8Array(Buffer.from(told)))
   return { pool, scheduler, state, send }
 }
 
@@ -137,8 +149,8 @@ describe('the scheduler', () => {
 
   test('answers everything that waited once the worker is free', async () => {
     const { send } = await start()
-    const jobs = Array.from({ length: 5 }, () => send('a'))
-    const outcomes = await Promise.all(jobs.map(({ settled }) => settled))
-    expect(outcomes.map((outcome) => (outcome.ok ? outcome.body[0] : outcome.fault))).toEqual([1, 2, 3, 4, 5])
+    const told = ['a1', 'a2', 'a3', 'a4', 'a5']
+    const outcomes = await Promise.all(told.map((words) => send(words).settled))
+    expect(outcomes.map((outcome) => (outcome.ok ? String(Buffer.from(outcome.body)) : outcome.fault))).toEqual(told)
   })
 })

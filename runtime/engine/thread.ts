@@ -4,49 +4,69 @@
  */
 import { Worker } from 'node:worker_threads'
 import { Fault, fault, wordsOf, type FaultReport } from '../errors.ts'
-import type { CodecName } from '../protocols/codecs.ts'
-import { workerRole, type LoadedReply, type LoadOrder, type Order, type Reply, type WorkerData } from './messages.ts'
+import type { Wire } from '../protocols/codecs.ts'
+import {
+  workerRole,
+  type LoadedReply,
+  type LoadOrder,
+  type Order,
+  type Reply,
+  type ResultsReply,
+  type Times,
+  type WorkerData,
+} from './messages.ts'
 
-/** What became of one request in the worker. `runMs` is the time the model itself took. */
-export type Outcome =
-  | {
-      readonly ok: true
-      readonly body: Uint8Array<ArrayBuffer>
-      readonly contentType: string
-      readonly runMs: number
-    }
-  | { readonly ok: false; readonly fault: FaultReport; readonly runMs: number }
+/** What became of one request in the worker, and where its time went. */
+export type Outcome = Times &
+  (
+    | { readonly ok: true; readonly body: Uint8Array<ArrayBuffer>; readonly headers: Readonly<Record<string, string>> }
+    | { readonly ok: false; readonly fault: FaultReport }
+  )
 
-interface Pending {
+/** A request on its way to a worker. The body is transferred: nobody may touch it afterwards. */
+export interface Ask {
+  readonly wire: Wire
+  readonly body: Uint8Array<ArrayBuffer>
+  /** How long it has waited so far, in milliseconds. */
+  readonly waitedMs: number
   readonly settle: (outcome: Outcome) => void
 }
 
 /**
- * How much work a worker may hold beyond the request it is at. Some spares both threads a wake-up between short
+ * How much work a worker may hold beyond the requests it is at. Some spares both threads a wake-up between short
  * requests; little keeps what can be cancelled, timed out or refused in the queue, where that is possible.
  */
 const aheadMs = 3
 const maxAhead = 15
 
+/** What a worker did since its last reply, for the metrics. */
+export type Worked = Pick<ResultsReply, 'workMs' | 'retried'> & { readonly runMs: number; readonly batchSize: number }
+
+export interface ThreadEvents {
+  /** The worker has less work than before, or is gone. */
+  readonly onChange: () => void
+  readonly onWorked?: (worked: Worked) => void
+}
+
 export class EngineThread {
   readonly #worker: Worker
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new Map<number, Ask['settle']>()
   readonly #now: () => number
   /** When the request that runs now began to run, as far as this thread can know. */
   #busySince = 0
+  /** Time that one request of the last reply took, and how many shared its run. */
   #lastWorkMs = Infinity
+  #lastBatch = 1
   #nextId = 1
   #gone: string | undefined
   #loading: { resolve: (reply: LoadedReply) => void; reject: (error: Error) => void } | undefined
-  readonly #onChange: () => void
+  readonly #events: ThreadEvents
+  #measuring: ((perSecond: number) => void) | undefined
 
-  /**
-   * @param entry the program's own entry file, which must call `runWorker` when it finds itself in a worker
-   * @param onChange called whenever the worker takes less work than before, or is gone
-   */
-  constructor(entry: URL, onChange: () => void, now: () => number = () => performance.now()) {
+  /** @param entry the program's own entry file, which must call `runWorker` when it finds itself in a worker */
+  constructor(entry: URL, events: ThreadEvents, now: () => number = () => performance.now()) {
     this.#now = now
-    this.#onChange = onChange
+    this.#events = events
     const workerData: WorkerData = { role: workerRole }
     this.#worker = new Worker(entry, { workerData })
     this.#worker.on('message', (reply: Reply) => this.#receive(reply))
@@ -55,10 +75,12 @@ export class EngineThread {
     this.#worker.on('exit', (code) => this.#lost(`it exited with code ${code}`))
   }
 
-  /** Whether a request sent now would start at once or right after a few short ones. */
+  /** Whether requests sent now would start at once or right after a few short ones. */
   get free(): boolean {
-    const ahead = Math.min(maxAhead, Math.floor(aheadMs / this.#lastWorkMs))
-    return this.#gone === undefined && this.#pending.size <= ahead
+    if (this.#gone !== undefined) return false
+    // What is sent ahead cannot join a batch any more, so where batches form nothing is.
+    const ahead = this.#lastBatch > 1 ? 0 : Math.min(maxAhead, Math.floor(aheadMs / this.#lastWorkMs))
+    return this.#pending.size <= ahead
   }
 
   get inFlight(): number {
@@ -82,20 +104,36 @@ export class EngineThread {
     })
   }
 
-  /** Runs one request. The body is transferred: the caller must not touch it again. Never rejects. */
-  infer(codec: CodecName, body: Uint8Array<ArrayBuffer>): Promise<Outcome> {
-    return new Promise((settle) => {
-      if (this.#gone !== undefined) return settle(goneOutcome(this.#gone))
-      const id = this.#nextId++
-      if (this.#pending.size === 0) this.#busySince = this.#now()
-      this.#pending.set(id, { settle })
-      this.#send({ type: 'infer', id, codec, body }, [body.buffer])
+  /** Rows a second that the loaded model does beside whatever else computes now; 0 when it cannot be tried, or is gone. */
+  measure(forMs: number): Promise<number> {
+    if (this.#gone !== undefined) return Promise.resolve(0)
+    return new Promise((resolve) => {
+      this.#measuring = resolve
+      this.#send({ type: 'measure', forMs })
     })
+  }
+
+  /** Sends requests that may share runs. Every one is settled once. */
+  infer(asks: readonly Ask[]): void {
+    if (this.#gone !== undefined) {
+      for (const { settle } of asks) settle(goneOutcome(this.#gone))
+      return
+    }
+    if (this.#pending.size === 0) this.#busySince = this.#now()
+    const orders = asks.map(({ wire, body, waitedMs, settle }) => {
+      const id = this.#nextId++
+      this.#pending.set(id, settle)
+      return { id, wire, body, waitedMs }
+    })
+    this.#send(
+      { type: 'infer', asks: orders },
+      orders.map(({ body }) => body.buffer),
+    )
   }
 
   /** Ends an idle worker. @throws Error when it still computes */
   async close(): Promise<void> {
-    if (this.#pending.size > 0 || this.#loading !== undefined)
+    if (this.#pending.size > 0 || this.#loading !== undefined || this.#measuring !== undefined)
       throw new Error('a busy inference worker cannot be ended')
     this.#gone ??= 'it was closed'
     await this.#worker.terminate()
@@ -113,19 +151,32 @@ export class EngineThread {
       else loading?.reject(new Fault(reply.fault))
       return
     }
-    const pending = this.#pending.get(reply.id)
-    if (pending === undefined) throw new Error(`the inference worker answered request ${reply.id}, which nobody made`)
-    this.#pending.delete(reply.id)
+    if (reply.type === 'measured') {
+      this.#measuring?.(reply.perSecond)
+      this.#measuring = undefined
+      return
+    }
     this.#busySince = this.#now()
+    const [first] = reply.results
     // A refused request says nothing about how long the next one will take.
-    if (reply.type === 'answer') this.#lastWorkMs = reply.workMs
-    const { runMs } = reply
-    pending.settle(
-      reply.type === 'answer'
-        ? { ok: true, body: reply.body, contentType: reply.contentType, runMs }
-        : { ok: false, fault: reply.fault, runMs },
-    )
-    this.#onChange()
+    if (first?.ok === true) {
+      this.#lastWorkMs = reply.workMs / reply.results.length
+      this.#lastBatch = reply.results.length
+    }
+    const { workMs, retried } = reply
+    const { runMs = 0, batchSize = 0 } = first?.times ?? {}
+    this.#events.onWorked?.({ workMs, retried, runMs, batchSize })
+    for (const result of reply.results) {
+      const settle = this.#pending.get(result.id)
+      if (settle === undefined) throw new Error(`the inference worker answered request ${result.id}, which nobody made`)
+      this.#pending.delete(result.id)
+      settle(
+        result.ok
+          ? { ok: true, body: result.body, headers: result.headers, ...result.times }
+          : { ok: false, fault: result.fault, ...result.times },
+      )
+    }
+    this.#events.onChange()
   }
 
   #lost(reason: string): void {
@@ -134,12 +185,17 @@ export class EngineThread {
     const gone = fault('EngineGone', { reason })
     this.#loading?.reject(gone)
     this.#loading = undefined
-    for (const { settle } of this.#pending.values()) settle(goneOutcome(reason))
+    this.#measuring?.(0)
+    this.#measuring = undefined
+    for (const settle of this.#pending.values()) settle(goneOutcome(reason))
     this.#pending.clear()
-    this.#onChange()
+    this.#events.onChange()
   }
 }
 
 function goneOutcome(reason: string): Outcome {
-  return { ok: false, fault: fault('EngineGone', { reason }).report(), runMs: 0 }
+  return { ok: false, fault: fault('EngineGone', { reason }).report(), ...untouched }
 }
+
+/** The times of a request that no worker has touched. */
+export const untouched: Times = { decodeMs: 0, runMs: 0, encodeMs: 0, batchSize: 0 }

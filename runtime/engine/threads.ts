@@ -1,5 +1,6 @@
 /**
- * How many threads ONNX Runtime gets, from the container's CPU limits.
+ * How many workers a model gets and how many threads each has: the plans that fit into the container's CPU limits, and
+ * which of them was measured to be the best. Pure.
  * It must never leave the choice to ONNX Runtime, which counts the machine's cores and spins on them under a quota.
  */
 import type { CpuLimits } from '../cgroup.ts'
@@ -13,11 +14,63 @@ export interface ThreadPlan {
   readonly spinning: boolean
 }
 
-/** `Auto` takes the whole cores of the quota, at least one. */
-export function planThreads({ cores, quota }: CpuLimits, setting: number | 'Auto'): ThreadPlan {
+/** A plan and how many rows a second its workers ran together. */
+export interface MeasuredPlan extends ThreadPlan {
+  readonly perSecond: number
+}
+
+/**
+ * The plans to choose from, never empty. The first is the one to begin with. `Auto` uses the whole cores of the quota,
+ * at least one; a number is a wish to be fulfilled.
+ */
+export function planThreads({ cores, quota }: CpuLimits, setting: number | 'Auto'): readonly ThreadPlan[] {
   const usable = Math.min(cores, quota ?? cores)
-  const intraOpThreads = setting === 'Auto' ? Math.max(1, Math.floor(usable)) : setting
-  // A spinning thread uses up the quota of the threads that compute, and more threads than cores spin against each other.
-  const spinning = intraOpThreads > 1 && intraOpThreads <= usable && (quota === undefined || quota >= cores)
-  return { workers: 1, intraOpThreads, spinning }
+  const plan = (workers: number, intraOpThreads: number): ThreadPlan => ({
+    workers,
+    intraOpThreads,
+    // A spinning thread uses up the quota of the threads that compute, and more threads than cores spin against each other.
+    spinning:
+      workers === 1 && intraOpThreads > 1 && intraOpThreads <= usable && (quota === undefined || quota >= cores),
+  })
+  if (setting !== 'Auto') return [plan(1, setting)]
+  const whole = Math.max(1, Math.floor(usable))
+  if (whole === 1) return [plan(1, 1)]
+  const halves = whole >= 4 ? [plan(2, whole >> 1)] : []
+  return [plan(1, 1), plan(1, whole), ...halves, plan(Math.min(whole, maxWorkers), 1)]
+}
+
+/** More workers than this share one HTTP thread, which is then the limit. */
+const maxWorkers = 8
+
+/** Runs shorter than this, in milliseconds, leave the HTTP thread with most of the work: it needs the other cores. */
+export const shortRunMs = 0.3
+
+/** Of plans that are nearly as fast as the fastest, the first is taken. */
+const nearly = 0.9
+
+/**
+ * The fastest plan, or one nearly as fast with fewer workers: each holds the model once more.
+ * @param measured the plans that were tried, in the order of `planThreads`
+ */
+export function choosePlan(measured: readonly MeasuredPlan[]): MeasuredPlan {
+  const best = Math.max(...measured.map(({ perSecond }) => perSecond))
+  const chosen = measured.find(({ perSecond }) => perSecond >= best * nearly)
+  if (chosen === undefined) throw new Error('no plan was measured')
+  return chosen
+}
+
+/**
+ * How many plans fit into the memory limit beside the one that is loaded already.
+ * @param plans further plans
+ * @returns those whose workers fit
+ */
+export function affordable(
+  plans: readonly ThreadPlan[],
+  sizeBytes: number,
+  ownBytes: number,
+  limitBytes: number | undefined,
+): readonly ThreadPlan[] {
+  if (limitBytes === undefined) return plans
+  // Graph optimisation and prepacking hold a second copy of many weights; the plan in use stays while another is tried.
+  return plans.filter(({ workers }) => (workers + 1) * 2 * sizeBytes + ownBytes <= limitBytes)
 }

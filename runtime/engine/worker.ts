@@ -1,36 +1,38 @@
 /**
- * The inside of an inference worker: loads one model, then decodes, runs and encodes one request after another.
- * It must answer every order exactly once, whatever happens inside.
+ * The inside of an inference worker: loads one model, then decodes, runs and encodes the requests of each order.
+ * It must answer every request exactly once, whatever happens inside.
  */
 import type { MessagePort } from 'node:worker_threads'
-import { reportOf } from '../errors.ts'
-import { codecs } from '../protocols/codecs.ts'
-import type { ModelIdentity } from '../protocols/codec.ts'
+import { fault, reportOf } from '../errors.ts'
+import type { InferenceRequest, ModelIdentity } from '../protocols/codec.ts'
+import { decode } from '../protocols/codecs.ts'
+import { groupAsks } from './batch.ts'
 import type { Engine } from './engine.ts'
-import type { InferOrder, LoadOrder, Order, Reply } from './messages.ts'
+import type { AskOrder, InferOrder, LoadOrder, Order, Reply, Result, ResultsReply, Times } from './messages.ts'
 import { loadOnnx } from './onnx.ts'
-import { selfTest } from './selftest.ts'
+import { prepare, type Sample } from './prepare.ts'
+import { runTogether } from './together.ts'
 
 interface LoadedModel {
   readonly engine: Engine
   readonly identity: ModelIdentity
+  readonly maxBatch: number
+  readonly sample: Sample | undefined
 }
-
-/** Warming up ends here even if fewer runs were made than asked for: a slow model must not keep a pod from its users. */
-const maxWarmupMs = 30_000
 
 /** Serves the orders of the main thread until that ends this one. */
 export function runWorker(port: MessagePort): void {
   let model: LoadedModel | undefined
+  const send = (reply: Reply): void => {
+    const bodies = reply.type === 'results' ? reply.results.flatMap((one) => (one.ok ? [one.body.buffer] : [])) : []
+    port.postMessage(reply, bodies)
+  }
   port.on('message', (order: Order) => {
-    if (order.type === 'infer') {
-      const reply = infer(order, model)
-      port.postMessage(reply, reply.type === 'answer' ? [reply.body.buffer] : [])
-      return
-    }
+    if (order.type === 'infer') return infer(order, model, send)
+    if (order.type === 'measure') return send({ type: 'measured', perSecond: measure(model, order.forMs) })
     const { loaded, reply } = load(order)
     model = loaded
-    port.postMessage(reply)
+    return send(reply)
   })
 }
 
@@ -38,48 +40,108 @@ function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply
   try {
     const started = performance.now()
     const engine = loadOnnx(order.file, order.sizeBytes, order)
-    const loadedAt = performance.now()
-    const { inputs, note } = selfTest(engine)
-    const outputs = engine.signature.outputs.map(({ name }) => name)
-    const warmFrom = performance.now()
-    const wanted = inputs === undefined ? 0 : order.warmupRequests
-    let warmupRuns = 0
-    while (warmupRuns < wanted && performance.now() - warmFrom < maxWarmupMs) {
-      engine.run(inputs ?? [], outputs)
-      warmupRuns += 1
-    }
+    const loadMs = performance.now() - started
     const { signature } = engine
+    const { prepared, sample } = prepare(engine, order)
     return {
-      loaded: { engine, identity: { name: order.modelName, version: order.modelVersion, signature } },
-      reply: {
-        type: 'loaded',
-        signature,
-        loadMs: loadedAt - started,
-        selfTest: note,
-        warmupRuns,
-        warmupMs: performance.now() - warmFrom,
+      loaded: {
+        engine,
+        identity: { name: order.modelName, version: order.modelVersion, signature },
+        maxBatch: prepared.batching.maxSize,
+        sample,
       },
+      reply: { type: 'loaded', signature, loadMs, ...prepared },
     }
   } catch (error) {
     return { loaded: undefined, reply: { type: 'loadFailed', fault: reportOf(error) } }
   }
 }
 
-function infer({ id, codec: codecName, body }: InferOrder, model: LoadedModel | undefined): Reply {
-  const taken = performance.now()
-  let started = 0
-  try {
-    if (model === undefined) throw new Error('a request came before the model was loaded')
-    const { engine, identity } = model
-    const codec = codecs[codecName]
-    const request = codec.decode(body, identity)
-    started = performance.now()
-    const outputs = engine.run(request.inputs, request.outputs)
-    const runMs = performance.now() - started
-    const encoded = codec.encode({ id: request.id, outputs }, identity)
-    const workMs = performance.now() - taken
-    return { type: 'answer', id, body: encoded, contentType: codec.contentType, runMs, workMs }
-  } catch (error) {
-    return { type: 'refused', id, fault: reportOf(error), runMs: started === 0 ? 0 : performance.now() - started }
+/** Rows a second that the model does here and now; 0 when there is nothing to run it on. */
+function measure(model: LoadedModel | undefined, forMs: number): number {
+  if (model?.sample === undefined) return 0
+  const { engine, sample } = model
+  const outputs = engine.signature.outputs.map(({ name }) => name)
+  const started = performance.now()
+  let runs = 0
+  while (runs === 0 || performance.now() - started < forMs) {
+    engine.run(sample.inputs, outputs)
+    runs += 1
   }
+  return (runs * sample.rows * 1000) / (performance.now() - started)
+}
+
+interface Decoded {
+  readonly id: number
+  readonly request: InferenceRequest
+  readonly decodeMs: number
+}
+
+/** Sends the results of each run as soon as they are there: who shares it waits for nobody else. */
+function infer({ asks }: InferOrder, model: LoadedModel | undefined, send: (reply: ResultsReply) => void): void {
+  let since = performance.now()
+  const reply = (results: readonly Result[], retried: boolean): void => {
+    const now = performance.now()
+    send({ type: 'results', results, workMs: now - since, retried })
+    since = now
+  }
+  const refused: Result[] = []
+  const decoded: Decoded[] = []
+  for (const ask of asks) {
+    const started = performance.now()
+    try {
+      if (model === undefined) throw new Error('a request came before the model was loaded')
+      const request = decode(ask.wire, ask.body, model.identity)
+      refuseLate(ask, request)
+      decoded.push({ id: ask.id, request, decodeMs: performance.now() - started })
+    } catch (error) {
+      const times = { ...noTimes, decodeMs: performance.now() - started }
+      refused.push({ id: ask.id, ok: false, fault: reportOf(error), times })
+    }
+  }
+  if (refused.length > 0) reply(refused, false)
+  if (model === undefined) return
+  const runs = groupAsks(
+    decoded.map(({ request }) => request),
+    model.maxBatch,
+  )
+  for (const places of runs) {
+    const members = places.flatMap((place) => decoded[place] ?? [])
+    const { shares, retried } = runTogether(
+      model.engine,
+      members.map(({ request }) => request),
+    )
+    const results = members.flatMap(({ id, request, decodeMs }, index): Result[] => {
+      const share = shares[index]
+      if (share === undefined) throw new Error('a run lost one of its requests')
+      const { runMs, batchSize } = share
+      const started = performance.now()
+      try {
+        if (!share.ok) throw share.error
+        const answer = request.answer(share.outputs)
+        const times = { decodeMs, runMs, batchSize, encodeMs: performance.now() - started }
+        return [{ id, ok: true, ...answer, times }]
+      } catch (error) {
+        return [{ id, ok: false, fault: reportOf(error), times: { decodeMs, runMs, batchSize, encodeMs: 0 } }]
+      }
+    })
+    reply(results, retried)
+  }
+}
+
+const noTimes: Times = { decodeMs: 0, runMs: 0, encodeMs: 0, batchSize: 0 }
+
+/**
+ * Refuses a request that has waited longer than its parameter `timeout` allows, in microseconds.
+ * @see https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
+ */
+function refuseLate({ waitedMs }: AskOrder, { parameters }: InferenceRequest): void {
+  const { timeout } = parameters
+  if (timeout === undefined) return
+  const micros = Number(timeout)
+  if (!Number.isSafeInteger(micros) || micros < 0) {
+    const expected = 'a whole number of microseconds'
+    throw fault('FieldType', { field: 'parameters.timeout', found: String(timeout), expected })
+  }
+  if (micros > 0 && waitedMs > micros / 1000) throw fault('TimeoutPassed', { limitMs: micros / 1000 })
 }

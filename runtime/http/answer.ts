@@ -3,6 +3,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { FaultReport } from '../errors.ts'
+import type { Protocol } from '../protocols/wire.ts'
 import { isOverAge } from './connectionage.ts'
 
 /** The header that says which revision answered. */
@@ -24,9 +25,9 @@ export function sendBytes(
   response: ServerResponse,
   status: number,
   body: Uint8Array,
-  contentType = 'application/json',
+  headers: Readonly<Record<string, string>> = { 'content-type': 'application/json' },
 ): void {
-  response.writeHead(status, { 'content-type': contentType, 'content-length': body.byteLength })
+  response.writeHead(status, { ...headers, 'content-length': body.byteLength })
   response.end(body)
 }
 
@@ -35,6 +36,21 @@ export function sendJson(response: ServerResponse, status: number, body: object)
 }
 
 /** The protocol's error object. */
-export function sendFault(response: ServerResponse, { status, message }: FaultReport): void {
-  sendJson(response, status, { error: message })
+export function sendFault(response: ServerResponse, report: FaultReport, protocol: Protocol = 'oip'): void {
+  sendJson(response, report.status, errorBody(report, protocol))
 }
+
+/** An error as the clients of a protocol read it. */
+export function errorBody({ status, message }: FaultReport, protocol: Protocol): object {
+  if (protocol !== 'torchserve') return { error: message }
+  return { code: status, type: torchServeTypes.get(status) ?? 'InternalServerException', message, error: message }
+}
+
+const torchServeTypes = new Map([
+  [400, 'BadRequestException'],
+  [404, 'ModelNotFoundException'],
+  [405, 'MethodNotAllowedException'],
+  [413, 'RequestEntityTooLargeException'],
+  [415, 'BadRequestException'],
+  [503, 'ServiceUnavailableException'],
+])

@@ -1,9 +1,11 @@
 /**
  * Reads a request body into one buffer of its own, which can be transferred to another thread.
- * It must never hold more than the limit, whatever the client announces or streams.
+ * It must never hold more than the limit, whatever the client announces, streams or has compressed.
  */
 import type { IncomingMessage } from 'node:http'
-import { fault, printBytes, type Fault } from '../errors.ts'
+import type { Readable } from 'node:stream'
+import { fault, printBytes, wordsOf, type Fault } from '../errors.ts'
+import { decoderOf, type Coding } from './encoding.ts'
 
 /** The client went away before its body was complete; there is nobody to answer. */
 export class ClientGone extends Error {
@@ -29,59 +31,84 @@ export interface Body {
   readonly reserved: number
 }
 
+export interface BodyOptions {
+  /** The most bytes it may have, decompressed. */
+  readonly maxBytes: number
+  readonly coding: Coding | undefined
+  /** Which offset of the body must lie aligned to 8 bytes: where binary tensors begin. */
+  readonly aligned: number
+  readonly reservations: Reservations
+}
+
 /**
  * Reads the whole body.
- * @throws Fault `BodyTooLarge` or `QueueFull` (nothing stays reserved); ClientGone
+ * @throws Fault `BodyTooLarge`, `BodyBroken` or `QueueFull` (nothing stays reserved); ClientGone
  */
-export function readBody(request: IncomingMessage, limit: number, reservations: Reservations): Promise<Body> {
+export function readBody(request: IncomingMessage, options: BodyOptions): Promise<Body> {
+  const { maxBytes, coding, aligned, reservations } = options
   const length = announcedLength(request)
-  if (length !== undefined && length > limit) {
-    const found = printBytes(length)
-    return Promise.reject(fault('BodyTooLarge', { found, limit: printBytes(limit) }))
+  if (length !== undefined && length > maxBytes) {
+    return Promise.reject(fault('BodyTooLarge', { found: printBytes(length), limit: printBytes(maxBytes) }))
   }
+  const decoder = coding === undefined ? undefined : decoderOf(coding)
+  const source: Readable = decoder === undefined ? request : request.pipe(decoder)
   return new Promise((resolve, reject) => {
-    let reserved = 0
-    let bytes = new Uint8Array(0)
-    let at = 0
-    const stop = (error: Error): void => {
-      request.off('data', onData)
-      request.off('end', onEnd)
+    const chunks: Buffer[] = []
+    let held = 0
+    let over = false
+    const leave = (): void => {
+      over = true
+      source.off('data', onData)
+      source.off('end', onEnd)
       request.off('close', onClose)
-      reservations.release(reserved)
+    }
+    const stop = (error: Error): void => {
+      if (over) return
+      leave()
+      if (decoder !== undefined) {
+        request.unpipe(decoder)
+        decoder.destroy()
+      }
+      reservations.release(held)
       reject(error)
     }
-    const grow = (size: number): boolean => {
-      const refused = reservations.reserve(size - reserved)
-      if (refused !== undefined) {
-        stop(refused)
-        return false
-      }
-      reserved = size
-      const larger = new Uint8Array(size)
-      larger.set(bytes.subarray(0, at))
-      bytes = larger
-      return true
-    }
+    // Bytes are reserved as they come, not as they are announced: a client that announces much and sends nothing
+    // would otherwise take the memory of everybody else.
     const onData = (chunk: Buffer): void => {
-      const needed = at + chunk.length
-      if (needed > limit) {
-        stop(fault('BodyTooLarge', { found: `more than ${printBytes(limit)}`, limit: printBytes(limit) }))
-        return
+      if (held + chunk.length > maxBytes) {
+        const found = `more than ${printBytes(maxBytes)}${coding === undefined ? '' : ` when decompressed`}`
+        return stop(fault('BodyTooLarge', { found, limit: printBytes(maxBytes) }))
       }
-      if (needed > bytes.length && !grow(Math.min(limit, Math.max(needed, bytes.length * 2, 65_536)))) return
-      bytes.set(chunk, at)
-      at = needed
+      const refused = reservations.reserve(chunk.length)
+      if (refused !== undefined) return stop(refused)
+      held += chunk.length
+      chunks.push(chunk)
     }
     const onEnd = (): void => {
-      request.off('close', onClose)
-      resolve({ bytes: at === bytes.length ? bytes : bytes.subarray(0, at), reserved })
+      leave()
+      resolve({ bytes: joined(chunks, held, aligned), reserved: held })
     }
-    const onClose = (): void => stop(new ClientGone('the client went away while it sent its request'))
-    if (length !== undefined && length > 0 && !grow(length)) return
-    request.on('data', onData)
-    request.on('end', onEnd)
+    const onClose = (): void => {
+      if (!request.complete) stop(new ClientGone('the client went away while it sent its request'))
+    }
+    // Stays after the end: an error that comes late has nobody to tell, and must not end the process.
+    decoder?.on('error', (error) => stop(fault('BodyBroken', { coding: coding ?? '', words: wordsOf(error) })))
+    source.on('data', onData)
+    source.on('end', onEnd)
     request.on('close', onClose)
   })
+}
+
+/** One buffer with the chunks, placed so that the byte `aligned` lies at a multiple of 8. */
+function joined(chunks: readonly Buffer[], length: number, aligned: number): Uint8Array<ArrayBuffer> {
+  const lead = (8 - (aligned % 8)) % 8
+  const bytes = new Uint8Array(new ArrayBuffer(lead + length), lead)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
 }
 
 /**

@@ -3,52 +3,63 @@
  * Health must never wait for anything: it is answered from memory, in the thread that runs no inference.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { Fault, fault } from '../errors.ts'
-import { allowedMethods, routeOip } from '../protocols/oip.ts'
+import { Fault } from '../errors.ts'
+import type { Models } from '../models.ts'
+import { route, type ModelRef, type Refusal } from '../protocols/routes.ts'
+import type { Protocol } from '../protocols/wire.ts'
 import type { ServerState } from '../state.ts'
+import type { LiveVersion } from '../version.ts'
 import { sendFault, sendJson, stamp } from './answer.ts'
 import { infer, refuse, type Inference } from './infer.ts'
-import { checkModel, type ServedModel } from './model.ts'
+import { findVersion } from './find.ts'
 
 export interface Dispatch extends Inference {
-  readonly model: ServedModel
+  readonly models: Models
   readonly state: ServerState
   /** Everything the dispatcher does not answer itself. */
   readonly app: RequestListener
 }
 
 export function createDispatcher(context: Dispatch): RequestListener {
-  const { model, state, answering, app } = context
+  const { models, state, answering, app } = context
   return (request, response) => {
     stamp(response, answering)
     const { method = 'GET', url = '/' } = request
-    const call = routeOip(method, url)
-    if (call instanceof Fault) {
-      if (call.status === 405) response.setHeader('allow', allowedMethods(url))
-      return refuseEarly(request, response, call, context)
-    }
+    const call = route(method, url)
     switch (call.name) {
       case 'live':
         return answerLive(response, state)
       case 'ready':
         return answerReady(response, state)
+      case 'ping':
+        return answerPing(response, state)
       case 'modelReady': {
-        const unknown = checkModel(model, call.model, call.version)
-        if (unknown !== undefined) return sendFault(response, unknown)
-        const { ready, reason } = state.health()
-        return sendJson(response, ready ? 200 : 503, { name: model.name, ready, ...(ready ? {} : { reason }) })
+        const found = findVersion(models, 'oip', call.ref)
+        if (found instanceof Fault) return sendFault(response, found)
+        const { ready, reason } = state.draining ? state.health() : found.health()
+        return sendJson(response, ready ? 200 : 503, { name: found.name, ready, ...(ready ? {} : { reason }) })
       }
       case 'infer': {
-        const refused = checkModel(model, call.model, call.version) ?? notServing(model, state)
-        if (refused !== undefined) return refuse(request, response, refused, context, performance.now())
-        return void infer(request, response, context)
+        const { protocol, ref } = call
+        const found = serving(models, protocol, ref)
+        if (found instanceof Fault) {
+          return refuse(request, response, found, context, { protocol, started: performance.now() })
+        }
+        return void infer(request, response, found, protocol, context)
       }
-      case 'modelMetadata':
+      case 'refused':
+        return answerRefused(request, response, call, context)
       case 'other':
         return app(request, response)
     }
     return undefined
   }
+}
+
+/** The version that a request for a prediction means, if it can be asked. */
+function serving(models: Models, protocol: Protocol, ref: ModelRef): LiveVersion | Fault {
+  const found = findVersion(models, protocol, ref)
+  return found instanceof Fault ? found : (found.notReady() ?? found)
 }
 
 function answerLive(response: ServerResponse, state: ServerState): void {
@@ -61,14 +72,15 @@ function answerReady(response: ServerResponse, state: ServerState): void {
   sendJson(response, ready ? 200 : 503, { live, ready, ...(ready ? {} : { reason }) })
 }
 
-/** While draining, requests are still answered: it takes seconds until every client has heard of it. */
-function notServing(model: ServedModel, state: ServerState): Fault | undefined {
-  const { phase } = state
-  if (phase.name !== 'Loading') return undefined
-  return fault('NotReady', { model: model.name, reason: `it is ${phase.doing}` })
+/** TorchServe's health check. */
+function answerPing(response: ServerResponse, state: ServerState): void {
+  const { ready } = state.health()
+  sendJson(response, ready ? 200 : 503, { status: ready ? 'Healthy' : 'Unhealthy' })
 }
 
-function refuseEarly(request: IncomingMessage, response: ServerResponse, call: Fault, context: Dispatch): void {
-  if (request.method === 'GET' || request.method === 'HEAD') sendFault(response, call)
-  else refuse(request, response, call, context, performance.now())
+function answerRefused(request: IncomingMessage, response: ServerResponse, refusal: Refusal, context: Dispatch): void {
+  const { fault, protocol, allow } = refusal
+  if (allow !== undefined) response.setHeader('allow', allow)
+  if (request.method === 'GET' || request.method === 'HEAD') return sendFault(response, fault, protocol)
+  return refuse(request, response, fault, context, { protocol, started: performance.now() })
 }

@@ -5,61 +5,115 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Scheduler } from '../scheduling/scheduler.ts'
-import { sendBytes, stamp, type Answering } from './answer.ts'
+import type { Observer } from '../observer.ts'
+import type { Settled } from '../scheduling/scheduler.ts'
+import type { Wire } from '../protocols/codecs.ts'
+import { urgencyOf, type Urgency } from '../protocols/schedule.ts'
+import { tensorOffset, wireOf, type Protocol } from '../protocols/wire.ts'
+import type { LiveVersion } from '../version.ts'
+import { errorBody, sendBytes, stamp, type Answering } from './answer.ts'
 import { announcedLength, ClientGone, discardRest, readBody } from './body.ts'
+import { codingOf, compress, negotiate } from './encoding.ts'
 
 /** What HTTP servers conventionally log for a request whose client went away. */
 const clientGoneStatus = 499
 
 export interface Inference {
-  readonly scheduler: Scheduler
   readonly metrics: Metrics
+  readonly observer: Observer
   readonly answering: Answering
   readonly maxBodyBytes: number
   /** Called with a failure that is a bug, not a user's mistake. */
   readonly onBug: (error: unknown) => void
 }
 
-/** Answers a request for a model that exists and is loaded. */
-export async function infer(request: IncomingMessage, response: ServerResponse, context: Inference): Promise<void> {
-  const { scheduler, metrics, answering, maxBodyBytes, onBug } = context
+/** Answers a request for a version that exists and is loaded. */
+export async function infer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { scheduler, statistics, version }: LiveVersion,
+  protocol: Protocol,
+  context: Inference,
+): Promise<void> {
+  const { metrics, answering, maxBodyBytes, onBug } = context
   const started = performance.now()
-  const refused = preconditions(request) ?? scheduler.refusal()
-  if (refused !== undefined) {
-    refuse(request, response, refused, context, started)
-    return
-  }
+  let settled: Settled | undefined
+  const finish = (status: number): void => finished(request, status, context, { started, settled, version })
+  const refuseWith = (report: FaultReport): void =>
+    refuse(request, response, report, context, {
+      protocol,
+      started,
+      settled,
+      version,
+      retryAfterSeconds: scheduler.retryAfterSeconds,
+    })
+  const wire = wireOf(protocol, request.headers)
+  const coding = codingOf(request.headers['content-encoding'])
+  if (wire instanceof Fault) return refuseWith(wire)
+  if (coding instanceof Fault) return refuseWith(coding)
+  const refused = announcedLength(request) === 0 ? noBody(protocol) : scheduler.refusal()
+  if (refused !== undefined) return refuseWith(refused)
   let reserved = 0
   try {
-    const body = await readBody(request, maxBodyBytes, scheduler)
+    const body = await readBody(request, {
+      maxBytes: maxBodyBytes,
+      coding,
+      aligned: tensorOffset(wire),
+      reservations: scheduler,
+    })
     reserved = body.reserved
-    const job = scheduler.submit('oip-json', body.bytes)
+    if (response.destroyed) {
+      // It went away while the last of its body was being decompressed: its `close` is over and will not come again.
+      scheduler.release(reserved)
+      return finish(clientGoneStatus)
+    }
+    const job = scheduler.submit(wire, body.bytes, urgency(wire, body.bytes))
     const onClose = (): void => {
       job.cancel()
       scheduler.release(reserved)
       reserved = 0
-      if (!response.writableFinished) metrics.request(clientGoneStatus, performance.now() - started)
+      if (response.writableFinished) return
+      statistics.canceled()
+      finish(clientGoneStatus)
     }
     response.once('close', onClose)
     const outcome = await job.settled
-    metrics.inference(outcome.waitMs, outcome.runMs)
-    if (response.destroyed) return
-    if (!outcome.ok) {
-      refuse(request, response, outcome.fault, context, started)
-      return
-    }
-    response.once('finish', () => metrics.request(200, performance.now() - started))
+    settled = outcome
+    metrics.inference(outcome)
+    statistics.record(outcome)
+    if (response.destroyed) return undefined
+    if (!outcome.ok) return refuseWith(outcome.fault)
+    const answerCoding = negotiate(request.headers['accept-encoding'], outcome.body.byteLength)
+    const answer = answerCoding === undefined ? outcome.body : await compress(answerCoding, outcome.body)
+    if (response.destroyed) return undefined
+    response.once('finish', () => finish(200))
     stamp(response, answering)
-    sendBytes(response, 200, outcome.body, outcome.contentType)
+    return sendBytes(
+      response,
+      200,
+      answer,
+      answerCoding === undefined
+        ? outcome.headers
+        : { ...outcome.headers, 'content-encoding': answerCoding, vary: 'accept-encoding' },
+    )
   } catch (error) {
-    if (error instanceof ClientGone) {
-      metrics.request(clientGoneStatus, performance.now() - started)
-      return
-    }
+    if (error instanceof ClientGone) return finish(clientGoneStatus)
     if (!(error instanceof Fault)) onBug(error)
-    refuse(request, response, reportOf(error), context, started)
+    return refuseWith(reportOf(error))
   }
+}
+
+/** What is known of a request when it ends. */
+interface Known {
+  /** When the request came, in milliseconds of `performance.now`. */
+  readonly started: number
+  readonly settled?: Settled | undefined
+  readonly version?: string
+}
+
+export interface Refusing extends Known {
+  readonly protocol: Protocol
+  readonly retryAfterSeconds?: number
 }
 
 /**
@@ -69,17 +123,17 @@ export function refuse(
   request: IncomingMessage,
   response: ServerResponse,
   report: FaultReport,
-  { scheduler, metrics, answering }: Inference,
-  started: number,
+  context: Inference,
+  { protocol, retryAfterSeconds = 1, ...known }: Refusing,
 ): void {
-  stamp(response, answering)
-  response.once('finish', () => metrics.request(report.status, performance.now() - started))
-  const body = Buffer.from(JSON.stringify({ error: report.message }))
+  stamp(response, context.answering)
+  response.once('finish', () => finished(request, report.status, context, known))
+  const body = Buffer.from(JSON.stringify(errorBody(report, protocol)))
   const headers: Record<string, string | number> = {
     'content-type': 'application/json',
     'content-length': body.byteLength,
   }
-  if (report.code === 'QueueFull' || report.code === 'NotReady') headers['retry-after'] = scheduler.retryAfterSeconds
+  if (report.code === 'QueueFull' || report.code === 'NotReady') headers['retry-after'] = retryAfterSeconds
   if (request.complete) {
     response.writeHead(report.status, headers).end(body)
     return
@@ -89,13 +143,35 @@ export function refuse(
   discardRest(request, () => response.end())
 }
 
-function preconditions(request: IncomingMessage): Fault | undefined {
-  const { headers } = request
-  const encoding = headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity') return fault('BodyEncoded', { encoding })
-  if (headers['inference-header-content-length'] !== undefined) {
-    return fault('BinaryUnsupported', { where: 'the header Inference-Header-Content-Length' })
-  }
-  if (announcedLength(request) === 0) return fault('BodyMissing', {})
-  return undefined
+/** Counts a request that is over, and shows it to whoever looks at a sample. */
+function finished(
+  { method = '', url = '', headers }: IncomingMessage,
+  status: number,
+  { metrics, observer }: Inference,
+  { started, settled, version }: Known,
+): void {
+  metrics.request(status, performance.now() - started)
+  const query = url.indexOf('?')
+  const { traceparent } = headers
+  observer.finished({
+    method,
+    path: query === -1 ? url : url.slice(0, query),
+    status,
+    startedMs: started,
+    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+    userAgent: headers['user-agent'],
+    settled,
+    version,
+  })
+}
+
+function noBody(protocol: Protocol): Fault {
+  if (protocol === 'v1') return fault('V1BodyMissing', {})
+  return protocol === 'torchserve' ? fault('TorchServeBodyMissing', {}) : fault('BodyMissing', {})
+}
+
+/** Only requests of the Open Inference Protocol have a priority and a deadline. */
+function urgency(wire: Wire, body: Uint8Array): Urgency {
+  if (wire.codec !== 'oip-rest' || wire.event === 'structured') return {}
+  return urgencyOf(body.subarray(0, wire.options.headerLength))
 }

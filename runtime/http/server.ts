@@ -12,6 +12,23 @@ import { createDispatcher, type Dispatch } from './dispatcher.ts'
 
 const maxHeaderBytes = 32 * 1024
 
+/** How long a connection may take, in milliseconds. Who sends slower than this holds a connection, and no memory. */
+export interface Patience {
+  /** For the head of a request. */
+  readonly headersMs: number
+  /** For a whole request. */
+  readonly requestMs: number
+  /** Between two requests. */
+  readonly idleMs: number
+}
+
+const patience: Patience = {
+  headersMs: 30_000,
+  requestMs: 300_000,
+  // Longer than the idle timeout of common load balancers (60 s), so that they close first and never hit a closed one.
+  idleMs: 75_000,
+}
+
 export interface HttpServer {
   /** Starts to listen. Resolves with the port, which the system chooses for 0. */
   listen(port: number): Promise<number>
@@ -19,15 +36,18 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-export function createHttpServer(context: Dispatch & { readonly connectionMaxAgeMs: number }): HttpServer {
+export function createHttpServer(
+  context: Dispatch & { readonly connectionMaxAgeMs: number },
+  { headersMs, requestMs, idleMs } = patience,
+): HttpServer {
   const dispatch = createDispatcher(context)
   const server = createServer(
     {
       maxHeaderSize: maxHeaderBytes,
-      // Longer than the idle timeout of common load balancers (60 s), so that they close first and never hit a closed one.
-      keepAliveTimeout: 75_000,
-      headersTimeout: 30_000,
-      requestTimeout: 300_000,
+      keepAliveTimeout: idleMs,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(30_000, headersMs),
       noDelay: true,
     },
     dispatch,

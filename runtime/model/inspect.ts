@@ -28,7 +28,7 @@ export async function inspectModel(options: InspectOptions): Promise<Inspection>
   const { file, sizeBytes, memoryLimit, entry, intraOpThreads } = options
   await refuseOtherFormats(file)
   checkMemory(sizeBytes, memoryLimit)
-  const thread = new EngineThread(entry, () => {})
+  const thread = new EngineThread(entry, { onChange() {} })
   try {
     const { signature, selfTest } = await thread.load({
       file,
@@ -36,6 +36,7 @@ export async function inspectModel(options: InspectOptions): Promise<Inspection>
       modelName: 'model',
       modelVersion: '',
       warmupRequests: 0,
+      maxBatch: 1,
       intraOpThreads,
       spinning: false,
     })

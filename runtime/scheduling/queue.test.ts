@@ -1,32 +1,35 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import fc from 'fast-check'
-import { WaitingLine } from './queue.ts'
+import { WaitingLine, type Urgency } from './queue.ts'
 
 interface Entry {
   readonly id: number
+  readonly urgency?: Urgency
 }
 
 describe('the waiting line', () => {
-  test('under any mix of arrivals, departures and turns everyone leaves once, in order of arrival', () => {
+  test('under any mix of arrivals, departures and turns everyone leaves once, the urgent first, else in order of arrival', () => {
     const step = fc.oneof(
-      fc.constant({ do: 'push' } as const),
+      fc.record({ do: fc.constant('push' as const), urgency: fc.constantFrom<Urgency>(0, 1, 2) }),
       fc.constant({ do: 'shift' } as const),
       fc.record({ do: fc.constant('remove' as const), which: fc.nat() }),
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100 }), fc.integer({ min: 1, max: 8 }), (steps, maxEntries) => {
         const line = new WaitingLine<Entry>({ maxEntries, maxWaitMs: 60_000, onExpired: () => {} })
-        const model: Entry[] = []
+        const model: { readonly id: number; readonly urgency: Urgency }[] = []
         let id = 0
         for (const taken of steps) {
           if (taken.do === 'push') {
-            const entry = { id: id++ }
-            expect(line.push(entry)).toBe(model.length < maxEntries)
+            const { urgency } = taken
+            const entry = { id: id++, urgency }
+            expect(line.push(entry, urgency)).toBe(model.length < maxEntries)
             if (model.length < maxEntries) model.push(entry)
+            model.sort((a, b) => a.urgency - b.urgency || a.id - b.id)
           } else if (taken.do === 'shift') {
             expect(line.shift()).toBe(model.shift())
           } else {
-            const entry = model[taken.which % Math.max(1, model.length)] ?? { id: -1 }
+            const entry = model[taken.which % Math.max(1, model.length)] ?? { id: -1, urgency: 1 as const }
             expect(line.remove(entry)).toBe(model.includes(entry))
             if (model.includes(entry)) model.splice(model.indexOf(entry), 1)
           }
@@ -58,6 +61,35 @@ describe('the waiting line', () => {
       jest.advanceTimersByTime(200)
       expect(expired).toEqual([1, 2])
       expect(line.oldestWaitMs()).toBe(0)
+    } finally {
+      jest.useRealTimers()
+    }
+  })
+
+  test('who may wait for less than everybody is told earlier, and what it was allowed', () => {
+    jest.useFakeTimers()
+    try {
+      const expired: [number, number][] = []
+      const line = new WaitingLine<Entry>({
+        maxEntries: 9,
+        maxWaitMs: 100,
+        onExpired: ({ id }, limitMs) => expired.push([id, limitMs]),
+      })
+      line.push({ id: 1 })
+      line.push({ id: 2 }, 1, 30)
+      line.push({ id: 3 }, 0, 500)
+      const gone = { id: 4 }
+      line.push(gone, 1, 30)
+      line.remove(gone)
+      jest.advanceTimersByTime(30)
+      expect(expired).toEqual([[2, 30]])
+      jest.advanceTimersByTime(80)
+      expect(expired).toEqual([
+        [2, 30],
+        [1, 100],
+        [3, 100],
+      ])
+      expect(line.size).toBe(0)
     } finally {
       jest.useRealTimers()
     }

@@ -1,18 +1,29 @@
 /**
- * A bounded waiting line: first come, first served; who waits too long or goes away leaves it.
- * It must answer for every entry exactly once, and knows nothing of what the entries are.
+ * A bounded waiting line: the most urgent first, and first come, first served among equals; who waits too long or goes
+ * away leaves it. It must answer for every entry exactly once, and knows nothing of what the entries are.
  */
 export interface QueueOptions<Entry> {
   readonly maxEntries: number
   readonly maxWaitMs: number
-  /** Called with an entry that has waited longer than `maxWaitMs`; it is no longer in the queue. */
-  readonly onExpired: (entry: Entry) => void
+  /** Called with an entry that has waited as long as it may; it is no longer in the queue. */
+  readonly onExpired: (entry: Entry, limitMs: number) => void
+}
+
+/** `0` is served first. */
+export type Urgency = 0 | 1 | 2
+
+interface Place {
+  readonly arrivedAt: number
+  readonly urgency: Urgency
+  /** Set when the entry may wait for less than everybody else. */
+  readonly timer: NodeJS.Timeout | undefined
 }
 
 export class WaitingLine<Entry extends object> {
   readonly #options: QueueOptions<Entry>
   /** Insertion order is arrival order, so the first entry is always the oldest. */
-  readonly #arrivals = new Map<Entry, number>()
+  readonly #places = new Map<Entry, Place>()
+  readonly #lanes = [new Set<Entry>(), new Set<Entry>(), new Set<Entry>()] as const
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: QueueOptions<Entry>) {
@@ -20,69 +31,87 @@ export class WaitingLine<Entry extends object> {
   }
 
   get size(): number {
-    return this.#arrivals.size
+    return this.#places.size
   }
 
   get full(): boolean {
-    return this.#arrivals.size >= this.#options.maxEntries
+    return this.#places.size >= this.#options.maxEntries
   }
 
   /** How long the oldest entry has waited, in milliseconds; 0 when nobody waits. */
   oldestWaitMs(): number {
-    for (const arrival of this.#arrivals.values()) return performance.now() - arrival
+    for (const { arrivedAt } of this.#places.values()) return performance.now() - arrivedAt
     return 0
   }
 
-  /** Appends an entry; false when the line is full. */
-  push(entry: Entry): boolean {
+  /**
+   * Appends an entry; false when the line is full.
+   * @param waitMs how long this entry may wait, if less than everybody may
+   */
+  push(entry: Entry, urgency: Urgency = 1, waitMs?: number): boolean {
     if (this.full) return false
-    this.#arrivals.set(entry, performance.now())
+    const own = waitMs !== undefined && waitMs < this.#options.maxWaitMs ? waitMs : undefined
+    const timer = own === undefined ? undefined : setTimeout(() => this.#expire(entry, own), Math.ceil(own))
+    timer?.unref()
+    this.#places.set(entry, { arrivedAt: performance.now(), urgency, timer })
+    this.#lanes[urgency].add(entry)
     this.#arm()
     return true
   }
 
-  /** Takes the oldest entry. */
+  /** Takes the oldest of the most urgent entries. */
   shift(): Entry | undefined {
-    for (const entry of this.#arrivals.keys()) {
-      this.#arrivals.delete(entry)
-      return entry
+    for (const lane of this.#lanes) {
+      for (const entry of lane) {
+        this.remove(entry)
+        return entry
+      }
     }
     return undefined
   }
 
   /** Takes an entry out wherever it stands; false when it is not there. */
   remove(entry: Entry): boolean {
-    return this.#arrivals.delete(entry)
+    const place = this.#places.get(entry)
+    if (place === undefined) return false
+    clearTimeout(place.timer)
+    this.#places.delete(entry)
+    this.#lanes[place.urgency].delete(entry)
+    return true
   }
 
-  /** Takes everything out, oldest first. */
+  /** Takes everything out, in the order of `shift`. */
   drain(): Entry[] {
-    const entries = [...this.#arrivals.keys()]
-    this.#arrivals.clear()
+    const entries: Entry[] = []
+    for (let next = this.shift(); next !== undefined; next = this.shift()) entries.push(next)
     clearTimeout(this.#timer)
     this.#timer = undefined
     return entries
   }
 
-  /** All entries may wait equally long, so one timer for the oldest is enough. */
+  /** Apart from those with a timer of their own all entries may wait equally long, so one timer for the oldest is enough. */
   #arm(): void {
     if (this.#timer !== undefined) return
-    for (const arrival of this.#arrivals.values()) {
-      const waitMs = Math.max(0, arrival + this.#options.maxWaitMs - performance.now())
-      this.#timer = setTimeout(() => this.#expire(), Math.ceil(waitMs))
+    for (const { arrivedAt } of this.#places.values()) {
+      const waitMs = Math.max(0, arrivedAt + this.#options.maxWaitMs - performance.now())
+      this.#timer = setTimeout(() => this.#expireOldest(), Math.ceil(waitMs))
       this.#timer.unref()
       return
     }
   }
 
-  #expire(): void {
+  #expireOldest(): void {
     this.#timer = undefined
-    const deadline = performance.now() - this.#options.maxWaitMs
-    for (const [entry, arrival] of this.#arrivals) {
-      if (arrival > deadline) break
-      this.#arrivals.delete(entry)
-      this.#options.onExpired(entry)
+    const { maxWaitMs } = this.#options
+    const deadline = performance.now() - maxWaitMs
+    for (const [entry, { arrivedAt }] of this.#places) {
+      if (arrivedAt > deadline) break
+      this.#expire(entry, maxWaitMs)
     }
     this.#arm()
+  }
+
+  #expire(entry: Entry, limitMs: number): void {
+    if (this.remove(entry)) this.#options.onExpired(entry, limitMs)
   }
 }

@@ -1,32 +1,44 @@
 /**
- * Decides which request runs when: at once if a worker is free, else in a bounded line with a deadline.
+ * Decides which requests run when: at once if a worker is free, else in a bounded line with deadlines. Whatever waits
+ * when a worker becomes free goes to it together.
  * It must settle every request once, and must never hold more bodies than its byte limit allows.
  */
 import type { EnginePool } from '../engine/pool.ts'
-import type { Outcome } from '../engine/thread.ts'
+import { untouched, type Ask, type Outcome } from '../engine/thread.ts'
 import { fault, printBytes, type Fault } from '../errors.ts'
-import type { CodecName } from '../protocols/codecs.ts'
-import { WaitingLine } from './queue.ts'
+import type { Wire } from '../protocols/codecs.ts'
+import { WaitingLine, type Urgency } from './queue.ts'
 
 export interface SchedulerOptions {
   readonly maxRequests: number
   readonly maxWaitMs: number
   /** Bytes of request bodies held at once: arriving, waiting and computing. */
   readonly maxBytes: number
+  /** How long a request may wait for others to share its run although a worker is free, in milliseconds. */
+  readonly maxDelayMs: number
 }
+
+export interface SubmitOptions {
+  /** How long this request may wait, in milliseconds; never longer than every request may. */
+  readonly timeoutMs?: number
+  /** Triton's: 1 is served first, 0 or none is 2, and 3 or more come last. */
+  readonly priority?: number
+}
+
+export type Settled = Outcome & { readonly waitMs: number }
 
 export interface Job {
   /** Settles when the request was answered, refused or timed out; never when it was cancelled while waiting. */
-  readonly settled: Promise<Outcome & { readonly waitMs: number }>
+  readonly settled: Promise<Settled>
   /** The client is gone: stop waiting. A run that has begun goes on, because it cannot be stopped. */
   cancel(): void
 }
 
 interface Waiting {
-  readonly codec: CodecName
+  readonly wire: Wire
   readonly body: Uint8Array<ArrayBuffer>
   readonly arrivedAt: number
-  readonly settle: (outcome: Outcome & { readonly waitMs: number }) => void
+  readonly settle: (outcome: Settled) => void
 }
 
 export class Scheduler {
@@ -34,8 +46,13 @@ export class Scheduler {
   readonly #options: SchedulerOptions
   readonly #line: WaitingLine<Waiting>
   #heldBytes = 0
-  /** A running mean of recent runs, in milliseconds, for Retry-After. */
+  /** A running mean of the time that a worker has for one request, in milliseconds, for Retry-After. */
   #meanRunMs = 0
+  /** A dispatch will come by itself: at the end of this turn, or when a delay is over. */
+  #dispatching = false
+  #delaying = false
+  /** Whether requests had company when some were last sent to a worker. */
+  #crowded = false
 
   constructor(pool: EnginePool, options: SchedulerOptions) {
     this.#pool = pool
@@ -43,9 +60,10 @@ export class Scheduler {
     this.#line = new WaitingLine({
       maxEntries: options.maxRequests,
       maxWaitMs: options.maxWaitMs,
-      onExpired: (waiting) => {
-        const expired = fault('QueueTimeout', { limitMs: options.maxWaitMs })
-        waiting.settle({ ok: false, fault: expired.report(), runMs: 0, waitMs: performance.now() - waiting.arrivedAt })
+      onExpired: (waiting, limitMs) => {
+        const late =
+          limitMs < options.maxWaitMs ? fault('TimeoutPassed', { limitMs }) : fault('QueueTimeout', { limitMs })
+        refuse(waiting, late)
       },
     })
     pool.onChange(() => this.#dispatch())
@@ -74,8 +92,7 @@ export class Scheduler {
     if (this.#pool.free) return undefined
     const problem = this.#pool.problem()
     if (problem !== undefined) return fault('EngineGone', { reason: problem })
-    if (!this.#line.full) return undefined
-    return fault('QueueFull', { waiting: this.#line.size, limit: this.#options.maxRequests })
+    return this.#line.full ? this.#queueFull() : undefined
   }
 
   /** Sets bytes aside for a body; a Fault when they are not to be had. Every reservation must be released. */
@@ -95,36 +112,97 @@ export class Scheduler {
   }
 
   /** Runs a request now or later. The body is transferred: the caller must not touch it again. */
-  submit(codec: CodecName, body: Uint8Array<ArrayBuffer>): Job {
-    const { promise, resolve } = Promise.withResolvers<Outcome & { readonly waitMs: number }>()
-    const waiting: Waiting = { codec, body, arrivedAt: performance.now(), settle: resolve }
-    const refused = this.refusal()
-    if (refused !== undefined) resolve({ ok: false, fault: refused.report(), runMs: 0, waitMs: 0 })
-    else if (this.#line.size === 0 && this.#pool.free) void this.#run(waiting)
-    else this.#line.push(waiting)
+  submit(wire: Wire, body: Uint8Array<ArrayBuffer>, { timeoutMs, priority = 0 }: SubmitOptions = {}): Job {
+    const { promise, resolve } = Promise.withResolvers<Settled>()
+    const waiting: Waiting = { wire, body, arrivedAt: performance.now(), settle: resolve }
+    // A full line in front of a free worker is one that arrived in this very moment.
+    if (this.#line.full && this.#pool.free) this.#dispatch()
+    const refused = this.refusal() ?? (this.#line.full ? this.#queueFull() : undefined)
+    if (refused !== undefined) refuse(waiting, refused)
+    else {
+      this.#line.push(waiting, urgencyOf(priority), timeoutMs)
+      this.#dispatchSoon()
+    }
     return { settled: promise, cancel: () => void this.#line.remove(waiting) }
+  }
+
+  #queueFull(): Fault {
+    return fault('QueueFull', { waiting: this.#line.size, limit: this.#options.maxRequests })
+  }
+
+  /**
+   * Where requests can share runs, dispatches when those that have arrived by now are in line: several connections that
+   * were ready at once are read one after another, and their requests would otherwise go to the worker one by one.
+   * A lone request, which the last one was too, need not wait even for that.
+   */
+  #dispatchSoon(): void {
+    if (this.#dispatching || !this.#pool.free) return
+    if (this.#pool.batching.maxSize === 1 || !this.#crowded) return this.#dispatch()
+    this.#dispatching = true
+    setImmediate(() => {
+      this.#dispatching = false
+      this.#dispatch()
+    })
   }
 
   #dispatch(): void {
     const problem = this.#pool.problem()
     if (problem !== undefined && !this.#pool.free) {
-      const gone = fault('EngineGone', { reason: problem }).report()
-      for (const { settle, arrivedAt } of this.#line.drain()) {
-        settle({ ok: false, fault: gone, runMs: 0, waitMs: performance.now() - arrivedAt })
-      }
+      const gone = fault('EngineGone', { reason: problem })
+      for (const waiting of this.#line.drain()) refuse(waiting, gone)
       return
     }
-    while (this.#pool.free) {
-      const next = this.#line.shift()
-      if (next === undefined) return
-      void this.#run(next)
+    for (let free = this.#pool.freeCount; free > 0 && this.#line.size > 0; free = this.#pool.freeCount) {
+      const { maxSize } = this.#pool.batching
+      const delayMs = this.#options.maxDelayMs - this.#line.oldestWaitMs()
+      if (delayMs > 0 && this.#line.size < maxSize) {
+        this.#dispatchIn(delayMs)
+        return
+      }
+      this.#send(Math.min(maxSize, Math.ceil(this.#line.size / free)))
     }
   }
 
-  async #run({ codec, body, arrivedAt, settle }: Waiting): Promise<void> {
-    const waitMs = performance.now() - arrivedAt
-    const outcome = await this.#pool.infer(codec, body)
-    this.#meanRunMs = this.#meanRunMs * 0.9 + outcome.runMs * 0.1
-    settle({ ...outcome, waitMs })
+  #dispatchIn(delayMs: number): void {
+    if (this.#delaying) return
+    this.#delaying = true
+    const timer = setTimeout(() => {
+      this.#delaying = false
+      this.#dispatch()
+    }, delayMs)
+    timer.unref()
   }
+
+  /** Sends the next requests of the line to a worker. */
+  #send(count: number): void {
+    const now = performance.now()
+    const asks: Ask[] = []
+    while (asks.length < count) {
+      const next = this.#line.shift()
+      if (next === undefined) break
+      const { wire, body, arrivedAt, settle } = next
+      const waitedMs = now - arrivedAt
+      asks.push({
+        wire,
+        body,
+        waitedMs,
+        settle: (outcome) => {
+          this.#meanRunMs = this.#meanRunMs * 0.9 + (outcome.runMs / Math.max(1, outcome.batchSize)) * 0.1
+          settle({ ...outcome, waitMs: waitedMs })
+        },
+      })
+    }
+    this.#crowded = asks.length > 1 || this.#line.size > 0
+    this.#pool.infer(asks)
+  }
+}
+
+function refuse({ settle, arrivedAt }: Waiting, refused: Fault): void {
+  settle({ ok: false, fault: refused.report(), ...untouched, waitMs: performance.now() - arrivedAt })
+}
+
+/** @see https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md */
+function urgencyOf(priority: number): Urgency {
+  if (priority === 1) return 0
+  return priority >= 3 ? 2 : 1
 }

@@ -65,6 +65,7 @@ export const modelRevision = (owner: ModelDeployment, resolved: ResolvedModel): 
         image: resolved.image,
         device: runtime?.device ?? 'CPU',
         threads: runtime?.threads ?? 'Auto',
+        batching: { maxSize: runtime?.batching?.maxSize ?? 'Auto', maxDelay: runtime?.batching?.maxDelay ?? '0ms' },
         queue: { maxRequests: runtime?.queue?.maxRequests ?? 512, timeout: runtime?.queue?.timeout ?? '30s' },
         warmup: { requests: runtime?.warmup?.requests ?? 20 },
       },

@@ -46,6 +46,8 @@ export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolve
     { name: 'SLIPWAY_MODEL_FILE', value: modelFile },
     { name: 'SLIPWAY_REVISION', value: resolved.revision },
     { name: 'SLIPWAY_THREADS', value: String(runtime?.threads ?? 'Auto') },
+    { name: 'SLIPWAY_BATCH_MAX_SIZE', value: String(runtime?.batching?.maxSize ?? 'Auto') },
+    { name: 'SLIPWAY_BATCH_MAX_DELAY_MS', value: String(parseDuration(runtime?.batching?.maxDelay ?? '0ms')) },
     { name: 'SLIPWAY_QUEUE_MAX_REQUESTS', value: String(runtime?.queue?.maxRequests ?? 512) },
     { name: 'SLIPWAY_QUEUE_TIMEOUT_MS', value: String(parseDuration(runtime?.queue?.timeout ?? '30s')) },
     { name: 'SLIPWAY_WARMUP_REQUESTS', value: String(runtime?.warmup?.requests ?? 20) },

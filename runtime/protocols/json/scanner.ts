@@ -4,6 +4,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
+import { isUtf8 } from 'node:buffer'
 import { fault, type Fault } from '../../errors.ts'
 
 /** Deeper documents are refused, so that a hostile one cannot exhaust the stack. */
@@ -193,6 +194,16 @@ export class JsonScanner {
     const unescaped: string = JSON.parse(`"${text}"`)
     if (!unescaped.isWellFormed()) throw this.broken('a string with half a surrogate pair', start)
     return unescaped
+  }
+
+  /** A string as its UTF-8 bytes, which may be a view of the body. */
+  stringBytes(): Uint8Array {
+    const start = this.at
+    const { end, escaped, ascii } = this.#stringEnd()
+    const bytes = this.bytes.subarray(start + 1, end)
+    if (!escaped && (ascii || isUtf8(bytes))) return bytes
+    this.at = start
+    return Buffer.from(this.string())
   }
 
   /**

@@ -2,7 +2,9 @@
  * Writes JSON as bytes, with numbers in the fewest digits that read back to the same element.
  * NaN and Infinity become the bare tokens that Python's json and Triton's clients read; 64-bit integers keep every digit.
  */
-import type { Tensor } from '../../tensor.ts'
+import { isUtf8 } from 'node:buffer'
+import { fault } from '../../errors.ts'
+import { elementCount, type Tensor } from '../../tensor.ts'
 import { fromHalf } from '../half.ts'
 import { char } from './scanner.ts'
 
@@ -36,44 +38,96 @@ export class JsonWriter {
     return this
   }
 
+  /** Bytes that should be text. @throws Fault `BytesNotText` when they are not UTF-8 */
+  text(bytes: Uint8Array, output: string): this {
+    if (!isUtf8(bytes)) throw fault('BytesNotText', { name: output })
+    return this.string(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
+  }
+
   integers(values: readonly number[]): this {
     return this.raw(`[${values.join(',')}]`)
   }
 
+  /** Bytes that are JSON already. */
+  bytes(json: Uint8Array): this {
+    this.#reserve(json.byteLength)
+    this.#bytes.set(json, this.#at)
+    this.#at += json.byteLength
+    return this
+  }
+
   /** The elements of a tensor as one flat array. */
   data(tensor: Tensor): this {
+    this.raw('[').#elements(tensor, 0, tensor.data.length, false)
+    return this.raw(']')
+  }
+
+  /**
+   * A tensor in its natural nesting, or one row of it. Bytes that are not text, and those of outputs whose name ends in
+   * `_bytes`, become `{"b64":…}`.
+   */
+  natural(tensor: Tensor, row?: number): this {
+    const { shape } = tensor
+    if (row === undefined) return this.#level(tensor, 0, 0)
+    return this.#level(tensor, 1, row * elementCount(shape.slice(1)))
+  }
+
+  #level(tensor: Tensor, level: number, start: number): this {
+    const size = tensor.shape[level]
+    if (size === undefined) return this.#elements(tensor, start, start + 1, true)
     this.raw('[')
+    if (level === tensor.shape.length - 1) return this.#elements(tensor, start, start + size, true).raw(']')
+    const stride = elementCount(tensor.shape.slice(level + 1))
+    for (let index = 0; index < size; index++) {
+      if (index > 0) this.raw(',')
+      this.#level(tensor, level + 1, start + index * stride)
+    }
+    return this.raw(']')
+  }
+
+  /** Elements with commas between them. */
+  #elements(tensor: Tensor, start: number, end: number, base64: boolean): this {
     switch (tensor.datatype) {
       case 'FP32':
-        for (const value of tensor.data) this.#single(value).#comma()
+        for (const value of tensor.data.subarray(start, end)) this.#single(value).#comma()
         break
       case 'FP16':
-        for (const bits of tensor.data) this.#single(fromHalf(bits)).#comma()
+        for (const bits of tensor.data.subarray(start, end)) this.#single(fromHalf(bits)).#comma()
         break
       case 'FP64':
-        for (const value of tensor.data) this.#double(value).#comma()
+        for (const value of tensor.data.subarray(start, end)) this.#double(value).#comma()
         break
       case 'BOOL':
-        for (const value of tensor.data) this.raw(value === 0 ? 'false,' : 'true,')
+        for (const value of tensor.data.subarray(start, end)) this.raw(value === 0 ? 'false,' : 'true,')
         break
-      case 'BYTES':
-        for (const text of tensor.data) this.string(text).#comma()
+      case 'BYTES': {
+        const always = base64 && tensor.name.endsWith('_bytes')
+        for (const bytes of tensor.data.slice(start, end)) {
+          if (always || (base64 && !isUtf8(bytes))) this.#base64(bytes).#comma()
+          else this.text(bytes, tensor.name).#comma()
+        }
         break
+      }
       case 'INT8':
       case 'INT16':
       case 'INT32':
       case 'UINT8':
       case 'UINT16':
       case 'UINT32':
-        for (const value of tensor.data) this.#natural(value).#comma()
+        for (const value of tensor.data.subarray(start, end)) this.#whole(value).#comma()
         break
       case 'INT64':
       case 'UINT64':
-        for (const value of tensor.data) this.raw(value.toString()).#comma()
+        for (const value of tensor.data.subarray(start, end)) this.raw(value.toString()).#comma()
         break
     }
-    if (this.#bytes[this.#at - 1] === char.comma) this.#at -= 1
-    return this.raw(']')
+    if (end > start) this.#at -= 1
+    return this
+  }
+
+  #base64(bytes: Uint8Array): this {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+    return this.raw(`{"b64":"${text}"}`)
   }
 
   #comma(): this {
@@ -83,7 +137,7 @@ export class JsonWriter {
   }
 
   /** Whole numbers from -2^32 to 2^32. */
-  #natural(value: number): this {
+  #whole(value: number): this {
     if (value < 0) return this.raw(String(value))
     this.#reserve(10)
     this.#digits(value, 0)

@@ -1,0 +1,60 @@
+/**
+ * The metric names that dashboards and autoscalers of Triton and KServe look for. They are filled from figures that are
+ * kept anyway, when Prometheus asks, so that a request pays for none of them.
+ *
+ * @see https://github.com/triton-inference-server/server/blob/main/docs/user_guide/metrics.md
+ */
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Models } from './models.ts'
+import { failureReasons, type Figures } from './statistics.ts'
+import type { LiveVersion } from './version.ts'
+
+export function addTritonMetrics(registry: Registry, models: Models): void {
+  const registers = [registry]
+  const labelsOf = ({ name, version }: LiveVersion): { model: string; version: string } => ({ model: name, version })
+  const count = (name: string, help: string, of: (figures: Figures) => number): void => {
+    const made = new Counter({
+      name,
+      help,
+      labelNames: ['model', 'version'],
+      registers,
+      // Set anew at every reading: a version that has gone must not stay.
+      collect() {
+        made.reset()
+        for (const version of models.list()) made.inc(labelsOf(version), of(version.statistics.figures()))
+      },
+    })
+  }
+  const micros = (ms: number): number => Math.round(ms * 1000)
+  count('nv_inference_request_success', 'Requests answered', ({ success }) => success.count)
+  count('nv_inference_count', 'Inferences done', ({ success }) => success.count)
+  count('nv_inference_exec_count', 'Runs of the model, each of one request or several', ({ runs }) => runs)
+  count('nv_inference_request_duration_us', 'Time of requests, waiting included', (f) => micros(f.success.ms))
+  count('nv_inference_queue_duration_us', 'Time that requests waited', (f) => micros(f.queue.ms))
+  count('nv_inference_compute_input_duration_us', 'Time to decode', (f) => micros(f.compute_input.ms))
+  count('nv_inference_compute_infer_duration_us', 'Time that the model ran', (f) => micros(f.compute_infer.ms))
+  count('nv_inference_compute_output_duration_us', 'Time to encode', (f) => micros(f.compute_output.ms))
+  const failure = new Counter({
+    name: 'nv_inference_request_failure',
+    help: 'Requests that were taken and not answered',
+    labelNames: ['model', 'version', 'reason'],
+    registers,
+    collect() {
+      failure.reset()
+      for (const version of models.list()) {
+        const { failures } = version.statistics.figures()
+        for (const reason of failureReasons) failure.inc({ ...labelsOf(version), reason }, failures[reason])
+      }
+    },
+  })
+  const pending = new Gauge({
+    name: 'nv_inference_pending_request_count',
+    help: 'Requests that wait for a worker',
+    labelNames: ['model', 'version'],
+    registers,
+    collect() {
+      pending.reset()
+      for (const version of models.list()) pending.set(labelsOf(version), version.scheduler.waiting)
+    },
+  })
+}

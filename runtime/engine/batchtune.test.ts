@@ -1,0 +1,62 @@
+import { expect, test } from '@jest/globals'
+import { tensor, zeros } from '../tensor.ts'
+import { choose, tuneBatch } from './batchtune.ts'
+import type { Engine } from './engine.ts'
+
+/** An engine on a clock of its own: a run takes `fixed` plus `each` for every row, in milliseconds. */
+const timed = (fixed: number, each: number) => {
+  let clock = 0
+  const sizes: number[] = []
+  const engine: Engine = {
+    signature: { inputs: [], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }] },
+    run([input]) {
+      const rows = input?.shape[0] ?? 0
+      if (sizes.at(-1) !== rows) sizes.push(rows)
+      clock += fixed + each * rows
+      return [tensor('y', 'FP32', [rows], new Float32Array(rows))]
+    },
+    dispose() {},
+  }
+  return { engine, sizes, now: () => clock }
+}
+const row = [zeros('x', 'FP32', [1, 4])]
+
+test('a model that costs the same for any batch takes the largest', () => {
+  const { engine, now } = timed(1, 0.001)
+  const { maxSize, reason, measured } = tuneBatch(engine, row, now)
+  expect(maxSize).toBe(64)
+  expect(reason).toMatch(/^a batch of 64 made \d\d\.\d times as many inferences a second as single runs$/)
+  expect(measured.map(({ size }) => size)).toEqual([1, 2, 4, 8, 16, 32, 64])
+})
+
+test('a model that gains nothing runs every request alone', () => {
+  const { engine, now } = timed(0.1, 10)
+  expect(tuneBatch(engine, row, now)).toMatchObject({ maxSize: 1, reason: expect.stringContaining('no batch was') })
+})
+
+test('of sizes nearly as fast as the fastest the smallest is taken', () => {
+  const { engine, now } = timed(1, 1)
+  expect(tuneBatch(engine, row, now).maxSize).toBe(8)
+})
+
+test('runs longer than a tenth of a second are not chosen', () => {
+  const { engine, now, sizes } = timed(60, 10)
+  expect(tuneBatch(engine, row, now).maxSize).toBe(4)
+  expect(Math.max(...sizes)).toBe(8)
+})
+
+test('it ends within its budget, also for a model that takes seconds', () => {
+  const { engine, now } = timed(4000, 1)
+  expect(tuneBatch(engine, row, now).maxSize).toBe(1)
+  expect(now()).toBeLessThan(10_000)
+})
+
+test('large inputs are not piled up', () => {
+  const { engine, now } = timed(1, 0)
+  const large = [zeros('x', 'FP32', [1, 1024 * 1024])]
+  expect(tuneBatch(engine, large, now).measured.map(({ size }) => size)).toEqual([1, 2, 4, 8])
+})
+
+test('nothing measured but single runs means single runs', () => {
+  expect(choose([{ size: 1, runMs: 5, perSecond: 200 }])).toMatchObject({ maxSize: 1 })
+})

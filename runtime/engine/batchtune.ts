@@ -1,0 +1,77 @@
+/**
+ * How many requests one run of a model should take at most, by measuring it: some models gain a factor of five from
+ * batches, others nothing (research of the project: CPU convolutions gain 0 to 20 %).
+ * It must end within its budget, and must not choose runs so long that whoever comes next waits for ages.
+ */
+import type { Tensor } from '../tensor.ts'
+import { stack } from './batch.ts'
+import type { Engine } from './engine.ts'
+import type { Batching, BatchRate } from './messages.ts'
+
+const sizes = [1, 2, 4, 8, 16, 32, 64]
+
+export interface TuneLimits {
+  /** Time for the whole measurement, in milliseconds. */
+  readonly budgetMs: number
+  /** Sizes whose single run takes longer are not chosen, in milliseconds. */
+  readonly maxRunMs: number
+  /** Bytes of input that one run may have. */
+  readonly maxBytes: number
+}
+
+const usual: TuneLimits = { budgetMs: 1500, maxRunMs: 100, maxBytes: 32 * 1024 * 1024 }
+/** Each size is measured for at least this long and this often, in milliseconds and runs. */
+const sampleMs = 25
+const minRuns = 3
+/** A larger batch must be this much faster for each request than a single run, or batches are not worth their waiting. */
+const worthwhile = 1.15
+/** Of sizes that are nearly as fast as the fastest, the smallest is taken: its runs are the shortest. */
+const nearly = 0.9
+
+/** @param row an input of one row that the model runs on */
+export function tuneBatch(
+  engine: Engine,
+  row: readonly Tensor[],
+  now: () => number = () => performance.now(),
+  { budgetMs, maxRunMs, maxBytes }: TuneLimits = usual,
+): Batching {
+  const outputs = engine.signature.outputs.map(({ name }) => name)
+  const rowBytes = row.reduce((sum, { data }) => sum + ('byteLength' in data ? data.byteLength : data.length * 16), 0)
+  const end = now() + budgetMs
+  const measured: BatchRate[] = []
+  for (const size of sizes) {
+    if (size > 1 && (now() > end || size * rowBytes > maxBytes)) break
+    const inputs = stack(Array.from({ length: size }, () => ({ inputs: row, outputs })))
+    const run = (): number => {
+      const started = now()
+      engine.run(inputs, outputs)
+      return now() - started
+    }
+    // The first run of a new shape plans its memory.
+    if (run() > maxRunMs && size > 1) break
+    const times: number[] = []
+    const started = now()
+    do times.push(run())
+    while (now() < end && (times.length < minRuns || now() - started < sampleMs))
+    const runMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0
+    measured.push({ size, runMs, perSecond: (size * 1000) / Math.max(runMs, 0.001) })
+  }
+  return choose(measured)
+}
+
+/** The smallest size that is nearly as fast as the fastest; 1 when no size is worth it. */
+export function choose(measured: readonly BatchRate[]): Batching {
+  const single = measured[0]?.perSecond ?? 0
+  const best = Math.max(...measured.map(({ perSecond }) => perSecond))
+  const gain = (rate: number): string => (rate / single).toFixed(1)
+  if (best < single * worthwhile) {
+    return { maxSize: 1, reason: `no batch was ${worthwhile} times as fast as single runs`, measured }
+  }
+  const chosen = measured.find(({ perSecond }) => perSecond >= best * nearly)
+  if (chosen === undefined) throw new Error('the fastest batch is not among those measured')
+  return {
+    maxSize: chosen.size,
+    reason: `a batch of ${chosen.size} made ${gain(chosen.perSecond)} times as many inferences a second as single runs`,
+    measured,
+  }
+}

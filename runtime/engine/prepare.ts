@@ -1,0 +1,69 @@
+/**
+ * What happens between loading a model and serving it: the self-test, the decision about batches, and warming up.
+ * It must end in bounded time: a slow model must not keep a pod from its users.
+ */
+import type { Tensor } from '../tensor.ts'
+import { stack } from './batch.ts'
+import { testBatching } from './batchtest.ts'
+import { tuneBatch } from './batchtune.ts'
+import type { Engine } from './engine.ts'
+import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
+import { selfTest } from './selftest.ts'
+
+/** Warming up ends here even if fewer runs were made than asked for. */
+const maxWarmupMs = 30_000
+
+export type Prepared = Omit<LoadedReply, 'type' | 'signature' | 'loadMs'>
+
+/** What is known of a model that may serve. */
+export interface Preparation {
+  readonly prepared: Prepared
+  /** Inputs of one full run, for measuring; undefined when no invented input suits the model. */
+  readonly sample: Sample | undefined
+}
+
+export interface Sample {
+  readonly inputs: readonly Tensor[]
+  readonly rows: number
+}
+
+/** @throws Fault `SelfTestFailed` */
+export function prepare(engine: Engine, { maxBatch, warmupRequests }: LoadOrder): Preparation {
+  const { inputs, note } = selfTest(engine)
+  const { batching, sample } = decideBatching(engine, inputs, maxBatch)
+  const outputs = engine.signature.outputs.map(({ name }) => name)
+  const warmFrom = performance.now()
+  const wanted = inputs === undefined ? 0 : warmupRequests
+  const runs: number[] = []
+  while (runs.length < wanted && performance.now() - warmFrom < maxWarmupMs) {
+    const started = performance.now()
+    engine.run(inputs ?? [], outputs)
+    runs.push(performance.now() - started)
+  }
+  const example = inputs?.map(({ name, datatype, shape }) => ({ name, datatype, shape }))
+  const runMs = batching.measured[0]?.runMs ?? runs.toSorted((a, b) => a - b)[runs.length >> 1]
+  const warmupMs = performance.now() - warmFrom
+  return { prepared: { selfTest: note, example, batching, warmupRuns: runs.length, warmupMs, runMs }, sample }
+}
+
+function decideBatching(
+  engine: Engine,
+  inputs: readonly Tensor[] | undefined,
+  maxBatch: LoadOrder['maxBatch'],
+): { readonly batching: Batching; readonly sample: Sample | undefined } {
+  const single = inputs && { inputs, rows: 1 }
+  const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single })
+  if (maxBatch === 1) return off('it was switched off')
+  const test = testBatching(engine, inputs)
+  if (!test.ok) return off(test.reason)
+  const batching =
+    maxBatch === 'Auto'
+      ? tuneBatch(engine, test.row)
+      : { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] }
+  const { maxSize } = batching
+  const asks = Array.from({ length: Math.min(maxSize, maxSampleRows) }, () => ({ inputs: test.row, outputs: [] }))
+  return { batching, sample: { inputs: stack(asks), rows: asks.length } }
+}
+
+/** A maximum that somebody asked for may be far larger than what is worth measuring. */
+const maxSampleRows = 64
