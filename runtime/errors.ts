@@ -503,6 +503,12 @@ const table = {
     found: 'the body is not valid JSON: {problem} at byte {at}',
     fix: 'send one JSON object with "inputs"',
   },
+  InvalidProtobuf: {
+    code: 'InvalidProtobuf',
+    status: 400,
+    found: 'the {message} is not valid protobuf: {problem}, at byte {at}',
+    fix: 'encode it by the .proto that server reflection gives',
+  },
   TooDeep: {
     code: 'TooDeep',
     status: 400,
