@@ -41,19 +41,19 @@ export interface Field<Value = unknown> {
   readonly label: 'one' | 'many' | 'map'
   /** The group of fields of which at most one is set; such a field, like a message, is undefined when it is not. */
   readonly oneof?: string
-  /** Never set: carries the type of the value. */
-  readonly value?: Value
+  /** Never set: carries the type of the value, which may be undefined. */
+  readonly carries?: { readonly value: Value }
 }
 
 export type Fields = Readonly<Record<string, Field>>
 
 /** A message as it is read: every field is there, with protobuf's default when it was not sent. */
-export type ValueOf<M> =
-  M extends MessageType<infer F> ? { readonly [K in keyof F]: Exclude<F[K]['value'], never> } : never
+export type ValueOf<M> = M extends MessageType<infer F> ? { readonly [K in keyof F]: Carried<F[K]> } : never
 
 /** A message as it is written: fields left out have protobuf's default. */
-export type PartOf<M> = M extends MessageType<infer F> ? { readonly [K in keyof F]?: F[K]['value'] } : never
+export type PartOf<M> = M extends MessageType<infer F> ? { readonly [K in keyof F]?: Carried<F[K]> } : never
 
+type Carried<F extends Field> = NonNullable<F['carries']>['value']
 type TypeValue<T> = T extends ScalarName ? ScalarTypes[T] : T extends EnumType ? number : PartOf<T>
 type Presence<T> = T extends MessageType ? PartOf<T> | undefined : TypeValue<T>
 
