@@ -4,7 +4,17 @@
  *
  * @see https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto the field numbers
  */
-import { encode, enumeration, many, message, one, type EnumType, type Field, type MessageType } from './message.ts'
+import {
+  choice,
+  encode,
+  enumeration,
+  many,
+  message,
+  one,
+  type EnumType,
+  type Field,
+  type MessageType,
+} from './message.ts'
 
 export interface Method {
   readonly name: string
@@ -186,9 +196,12 @@ function typeNumber(type: Field['type']): number {
   return { double: 1, float: 2, int64: 3, uint64: 4, int32: 5, bool: 8, string: 9, bytes: 12, uint32: 13 }[type]
 }
 
+/** descriptor.proto is proto2, where 0 has to be said: it is written like a field of a oneof. */
+const spoken = (number: number) => choice(`_${number}`, 'int32', number)
+
 const EnumDescriptorProto = message('EnumDescriptorProto', {
   name: one('string', 1),
-  value: many(message('EnumValueDescriptorProto', { name: one('string', 1), number: one('int32', 2) }), 2),
+  value: many(message('EnumValueDescriptorProto', { name: one('string', 1), number: spoken(2) }), 2),
 })
 
 const FieldDescriptorProto = message('FieldDescriptorProto', {
@@ -197,8 +210,7 @@ const FieldDescriptorProto = message('FieldDescriptorProto', {
   label: one(enumeration('Label', []), 4),
   type: one(enumeration('Type', []), 5),
   type_name: one('string', 6),
-  // Set even when 0: the first oneof has that index.
-  oneof_index: { ...one('int32', 9), oneof: '_oneof_index' },
+  oneof_index: spoken(9),
   json_name: one('string', 10),
 })
 

@@ -160,6 +160,15 @@ describe('the descriptor of a file', () => {
     }
   })
 
+  test('gives every enum value its number, 0 too: grpcurl refuses a file that leaves it out', () => {
+    const file = descriptor.FileDescriptorProto.decode(fileDescriptor(inferenceProto)) as unknown as {
+      enumType: { name: string; value: object[] }[]
+    }
+    expect(file.enumType.map(({ name, value }) => [name, value.every((one) => Object.hasOwn(one, 'number'))])).toEqual([
+      ['DataType', true],
+    ])
+  })
+
   interface FromDescriptor {
     fromDescriptor(set: unknown): protobuf.Root
   }
