@@ -9,7 +9,7 @@ import { fault } from '../errors.ts'
 import { ProtoReader, wireType } from '../grpc/protobuf/reader.ts'
 import { ProtoWriter } from '../grpc/protobuf/writer.ts'
 import { datatypes, elementCount, isDatatype, zeros, type Datatype, type Tensor } from '../tensor.ts'
-import { byteLengthOf, tensorOfBytes, writeTensor } from './binary.ts'
+import { byteLengthOf, elementBytes, tensorOfBytes, writeTensor } from './binary.ts'
 import { classify } from './classification.ts'
 import type { Codec, Encoded, InferenceRequest, ModelIdentity, Parameter } from './codec.ts'
 import { contentsOf, hasContents, tensorOfContents } from './oip-grpc-contents.ts'
@@ -63,7 +63,7 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
   const parameters = new Map<string, Parameter>()
   const inputs: InputHead[] = []
   const outputs: OutputHead[] = []
-  const raw: Uint8Array<ArrayBuffer>[] = []
+  const raw: RawContents[] = []
   let id = ''
   for (let fields = 0; reader.next(); fields++) {
     if (fields === maxFields) throw reader.broken(`it has more than ${maxFields} fields`)
@@ -88,7 +88,7 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
         break
       case 7:
         reader.expect(wireType.bytes, 'raw_input_contents')
-        raw.push(reader.view())
+        raw.push(readRaw(reader))
         break
       default:
         reader.skip()
@@ -108,16 +108,12 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
         const classes = wanted[at]?.classes ?? 0
         return classes > 0 ? classify(tensor, classes) : tensor
       })
-      return typed ? encodeTyped(id, answered, model) : encodeRaw(id, answered, model)
+      return typed ? encodeTyped(id, answered, model) : encodeRaw(id, answered, model, body.buffer)
     },
   }
 }
 
-function tensorsOf(
-  heads: readonly InputHead[],
-  raw: readonly Uint8Array<ArrayBuffer>[],
-  model: ModelIdentity,
-): Tensor[] {
+function tensorsOf(heads: readonly InputHead[], raw: readonly RawContents[], model: ModelIdentity): Tensor[] {
   const names = new Set<string>()
   const tensors = heads.map(({ field, name, datatype, shape, contents }, at) => {
     const spec = inputNamed(`${field}.name`, name, model.signature)
@@ -133,12 +129,38 @@ function tensorsOf(
       return tensorOfContents(`${field}.contents`, name, datatype, shape, contents)
     }
     const bytes = raw[at]
-    if (bytes !== undefined) return tensorOfBytes(`raw_input_contents[${at}]`, name, datatype, shape, bytes)
+    if (bytes !== undefined) {
+      return tensorOfBytes(`raw_input_contents[${at}]`, name, datatype, shape, alignedBytes(bytes, datatype))
+    }
     if (elementCount(shape) === 0) return zeros(name, datatype, shape)
     throw fault('TensorDataMissing', { name, model: model.name })
   })
   if (raw.length > heads.length) throw fault('RawCount', { found: raw.length, expected: heads.length })
   return tensors
+}
+
+/** Bytes of a tensor, and how many bytes their length takes before them, which nobody needs any more. */
+interface RawContents {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly prefix: number
+}
+
+function readRaw(reader: ProtoReader): RawContents {
+  const lengthAt = reader.at
+  const bytes = reader.view()
+  return { bytes, prefix: reader.at - bytes.byteLength - lengthAt }
+}
+
+/**
+ * The bytes where a typed array can lie on them, if need be moved down over their own length. Measured for 602 KB: a
+ * copy into fresh memory takes 150 to 220 µs, a move in place 12 µs.
+ */
+function alignedBytes({ bytes, prefix }: RawContents, datatype: Datatype): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes
+  const off = datatype === 'BYTES' ? 0 : byteOffset % elementBytes[datatype]
+  if (off === 0 || off > prefix) return bytes
+  new Uint8Array(buffer).copyWithin(byteOffset - off, byteOffset, byteOffset + byteLength)
+  return new Uint8Array(buffer, byteOffset - off, byteLength)
 }
 
 function readInput(reader: ProtoReader, field: string): InputHead {
@@ -298,8 +320,11 @@ function checkTypedAnswer(wanted: readonly OutputHead[], { signature }: ModelIde
   }
 }
 
-/** Head and tensors in one buffer of exactly the right size. */
-function encodeRaw(id: string, outputs: readonly Tensor[], model: ModelIdentity): Encoded {
+/**
+ * Head and tensors in one piece.
+ * @param old the memory of the request, which is written over when the answer fits: fresh memory costs as much again
+ */
+function encodeRaw(id: string, outputs: readonly Tensor[], model: ModelIdentity, old: ArrayBuffer): Encoded {
   const writer = answerHead(id, model)
   for (const output of outputs) writer.bytes(5, outputHead(output).finish())
   const head = writer.finish()
@@ -308,8 +333,9 @@ function encodeRaw(id: string, outputs: readonly Tensor[], model: ModelIdentity)
     return { output, size, prefix: new ProtoWriter(8).tag(6, wireType.bytes).uint32(size).finish() }
   })
   const total = tensors.reduce((sum, { size, prefix }) => sum + prefix.byteLength + size, head.byteLength)
-  // Not from Node's pool: the answer is transferred. Every byte of it is written below.
-  const body = Buffer.allocUnsafeSlow(total)
+  const fits = total <= old.byteLength && outputs.every((output) => !liesIn(output, old))
+  // Not from Node's pool, because the answer is transferred. Every byte of it is written below.
+  const body = fits ? Buffer.from(old, 0, total) : Buffer.allocUnsafeSlow(total)
   body.set(head)
   let at = head.byteLength
   for (const { output, prefix } of tensors) {
@@ -317,6 +343,10 @@ function encodeRaw(id: string, outputs: readonly Tensor[], model: ModelIdentity)
     at = writeTensor(output, body, at + prefix.byteLength)
   }
   return { body, headers: {} }
+}
+
+function liesIn({ datatype, data }: Tensor, memory: ArrayBuffer): boolean {
+  return datatype === 'BYTES' ? data.some(({ buffer }) => buffer === memory) : data.buffer === memory
 }
 
 function encodeTyped(id: string, outputs: readonly Tensor[], model: ModelIdentity): Encoded {
