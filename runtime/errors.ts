@@ -219,12 +219,6 @@ const table = {
     found: 'Method Not Allowed: {method} on {path}',
     fix: 'use {allowed}',
   },
-  MethodNotOffered: {
-    code: 'MethodNotOffered',
-    status: 501,
-    found: 'this server does not offer {method}',
-    fix: '{instead}',
-  },
   UnknownModel: {
     code: 'UnknownModel',
     status: 404,

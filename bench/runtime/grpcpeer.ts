@@ -17,13 +17,21 @@ const definition = loadSync(proto, { keepCase: true, longs: Number })['inference
 const server = new grpc.Server({ 'grpc.max_receive_message_length': 64 * 1024 * 1024 })
 server.addService(definition as unknown as grpc.ServiceDefinition, {
   ModelInfer({ request }: grpc.ServerUnaryCall<Request, object>, callback: grpc.sendUnaryData<object>) {
-    void answer(request).then((response) => callback(null, response), callback)
+    void reply(request, callback)
   },
 })
 server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error
   console.log(port)
 })
+
+async function reply(request: Request, callback: grpc.sendUnaryData<object>): Promise<void> {
+  try {
+    callback(null, await answer(request))
+  } catch (error) {
+    callback(error as Error)
+  }
+}
 
 async function answer({ id, inputs, raw_input_contents: raw }: Request): Promise<object> {
   const [bytes = Buffer.alloc(0)] = raw

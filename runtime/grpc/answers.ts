@@ -4,6 +4,7 @@
 import { Metadata, type StatusObject } from '@grpc/grpc-js'
 import type { FaultReport } from '../errors.ts'
 import { revisionHeader } from '../http/answer.ts'
+import type { Models } from '../models.ts'
 import { statusOf } from './status.ts'
 
 const requestIdHeader = 'x-request-id'
@@ -16,12 +17,11 @@ interface Call {
 
 export class Answers {
   readonly #plain = new Metadata()
-  readonly #retryAfterMs: () => number
+  readonly #models: Models
 
-  /** @param retryAfterMs when a client that is turned away may find room */
-  constructor(revision: string, retryAfterMs: () => number) {
+  constructor(revision: string, models: Models) {
     this.#plain.set(revisionHeader, revision)
-    this.#retryAfterMs = retryAfterMs
+    this.#models = models
   }
 
   /** Sends the head of an answer that succeeds; a failed one has no head of its own, its status says it all. */
@@ -30,7 +30,8 @@ export class Answers {
   }
 
   failure(call: Call, report: FaultReport): StatusObject {
-    return statusOf(report, this.#metadataFor(call), this.#retryAfterMs())
+    const retryAfterSeconds = this.#models.current?.scheduler.retryAfterSeconds ?? 1
+    return statusOf(report, this.#metadataFor(call), retryAfterSeconds * 1000)
   }
 
   #metadataFor(call: Call): Metadata {

@@ -3,29 +3,18 @@
  * It must answer exactly once, release what it reserved, and leave the queue when its client is gone or its time is up.
  */
 import { status, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
-import type { EnginePool } from '../engine/pool.ts'
-import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
+import { Fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
-import { requestedModel } from '../protocols/oip-grpc.ts'
-import type { Scheduler } from '../scheduling/scheduler.ts'
-import type { ServerState } from '../state.ts'
+import type { Models } from '../models.ts'
+import { requestHead } from '../protocols/oip-grpc.ts'
 import { ModelStreamInferResponse } from './api/inference.ts'
 import type { Answers } from './answers.ts'
 import { encode } from './protobuf/message.ts'
 import { wireType } from './protobuf/reader.ts'
 import { ProtoWriter } from './protobuf/writer.ts'
 
-/** One live version of a model, and what computes its answers. */
-export interface Served {
-  readonly name: string
-  readonly version: string
-  readonly pool: EnginePool
-  readonly scheduler: Scheduler
-}
-
 export interface Inference {
-  readonly find: (model: string, version: string | undefined) => Served | Fault
-  readonly state: ServerState
+  readonly models: Models
   readonly metrics: Metrics
   readonly answers: Answers
   /** Called with a failure that is a bug, not a user's mistake. */
@@ -121,23 +110,25 @@ const clientGoneStatus = 499
 
 /** @throws Fault for a request that is refused before it is queued */
 async function compute(call: Caller, message: Buffer<ArrayBuffer>, context: Inference): Promise<Result> {
-  const { find, state, metrics } = context
-  const { name, version } = requestedModel(message)
-  const served = find(name, version)
+  const { models, metrics } = context
+  const { name, version, urgency } = requestHead(message)
+  const served = models.find(name, version)
   if (served instanceof Fault) throw served
-  if (state.phase.name === 'Loading') throw fault('NotReady', { model: name, reason: `it is ${state.phase.doing}` })
-  const { scheduler } = served
+  const early = served.notReady()
+  if (early !== undefined) throw early
+  const { scheduler, statistics } = served
   const bytes = message.byteLength
   const full = scheduler.reserve(bytes)
   if (full !== undefined) throw full
   try {
-    const job = scheduler.submit({ codec: 'oip-grpc', options: {} }, ownBytes(message))
+    const job = scheduler.submit({ codec: 'oip-grpc', options: {} }, ownBytes(message), urgency)
     const outcome = await orGone(call, job.settled)
     if (outcome === 'gone') {
       job.cancel()
       return 'gone'
     }
     metrics.inference(outcome.waitMs, outcome.runMs)
+    statistics.record(outcome)
     if (!outcome.ok) return { ok: false, fault: outcome.fault }
     const { buffer, byteOffset, byteLength } = outcome.body
     return { ok: true, body: Buffer.from(buffer, byteOffset, byteLength) }

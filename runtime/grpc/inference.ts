@@ -4,9 +4,13 @@
  */
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { Fault, fault, reportOf } from '../errors.ts'
-import type { Datatype, TensorSpec } from '../tensor.ts'
+import { extensions } from '../http/app.ts'
+import { indexEntry, statisticsOf } from '../http/triton.ts'
+import { tritonConfig } from '../protocols/tritonconfig.ts'
+import type { ServerState } from '../state.ts'
+import type { TensorSpec } from '../tensor.ts'
+import type { LiveVersion } from '../version.ts'
 import {
-  DataType,
   inferenceProto,
   ModelConfigRequest,
   ModelConfigResponse,
@@ -14,6 +18,8 @@ import {
   ModelMetadataResponse,
   ModelReadyRequest,
   ModelReadyResponse,
+  ModelStatisticsRequest,
+  ModelStatisticsResponse,
   RepositoryIndexRequest,
   RepositoryIndexResponse,
   ServerLiveRequest,
@@ -25,31 +31,29 @@ import {
   serviceName,
 } from './api/inference.ts'
 import { bytesMethod, definitionOf } from './definition.ts'
-import { infer, streamInfer, type Inference, type Served } from './infer.ts'
+import { infer, streamInfer, type Inference } from './infer.ts'
+import { fromJson } from './protobuf/fromjson.ts'
 import { decode, encode, type MessageType, type PartOf, type ValueOf } from './protobuf/message.ts'
 
 export interface InferenceContext extends Inference {
-  /** Every model that is served here. */
-  readonly list: () => readonly Served[]
+  readonly state: ServerState
   /** The runtime's own version, for server metadata. */
   readonly serverVersion: string
 }
 
+type Unary = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => void
+
 /** The service as grpc-js takes it. @param open the streams to end when the server goes */
 export function inferenceService(context: InferenceContext, open: Set<() => void>) {
-  const { find, list, state, serverVersion } = context
+  const { models, state, serverVersion } = context
 
-  /** A method whose messages are plain data. */
+  /** A method whose messages are small: it answers from bytes to bytes, or throws a Fault. */
   const unary =
-    <Request extends MessageType, Response extends MessageType>(
-      request: Request,
-      response: Response,
-      handle: (request: ValueOf<Request>) => PartOf<Response>,
-    ) =>
-    (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
+    (handle: (request: Buffer<ArrayBuffer>) => Buffer): Unary =>
+    (call, callback) => {
       let answer: Buffer
       try {
-        answer = encode(response, handle(decode(request, call.request as Buffer<ArrayBuffer>)))
+        answer = handle(call.request as Buffer<ArrayBuffer>)
       } catch (error) {
         if (!(error instanceof Fault)) context.onBug(error)
         return callback(context.answers.failure(call, reportOf(error)))
@@ -58,58 +62,58 @@ export function inferenceService(context: InferenceContext, open: Set<() => void
       return callback(null, answer)
     }
 
-  /** The model that a request names. @throws Fault */
-  const named = ({ name, version }: { readonly name: string; readonly version: string }): Served => {
-    const found = find(name, version === '' ? undefined : version)
+  const method = <Request extends MessageType, Response extends MessageType>(
+    request: Request,
+    response: Response,
+    handle: (request: ValueOf<Request>) => PartOf<Response>,
+  ): Unary => unary((bytes) => encode(response, handle(decode(request, bytes))))
+
+  /** The version that a request names. @throws Fault */
+  const named = ({ name, version }: { readonly name: string; readonly version: string }): LiveVersion => {
+    const found = models.find(name, version === '' ? undefined : version)
     if (found instanceof Fault) throw found
     return found
   }
 
   /** @throws Fault `NotReady` before the model is loaded */
-  const signatureOf = ({ name, pool }: Served) => {
-    if (pool.signature !== undefined) return pool.signature
-    throw fault('NotReady', { model: name, reason: state.health().reason ?? 'it is loading' })
+  const signatureOf = (version: LiveVersion) => {
+    if (version.signature !== undefined) return version.signature
+    throw version.notReady() ?? fault('NotReady', { model: version.name, reason: 'it was taken away' })
   }
 
   const implementation: UntypedServiceImplementation = {
-    ServerLive: unary(ServerLiveRequest, ServerLiveResponse, () => ({ live: state.health().live })),
-    ServerReady: unary(ServerReadyRequest, ServerReadyResponse, () => ({ ready: state.health().ready })),
-    ModelReady: unary(ModelReadyRequest, ModelReadyResponse, (request) => {
-      named(request)
-      return { ready: state.health().ready }
+    ServerLive: method(ServerLiveRequest, ServerLiveResponse, () => ({ live: state.health().live })),
+    ServerReady: method(ServerReadyRequest, ServerReadyResponse, () => ({ ready: state.health().ready })),
+    ModelReady: method(ModelReadyRequest, ModelReadyResponse, (request) => {
+      return { ready: named(request).health().ready && !state.draining }
     }),
-    ServerMetadata: unary(ServerMetadataRequest, ServerMetadataResponse, () => {
+    ServerMetadata: method(ServerMetadataRequest, ServerMetadataResponse, () => {
       return { name: 'slipway', version: serverVersion, extensions }
     }),
-    ModelMetadata: unary(ModelMetadataRequest, ModelMetadataResponse, (request) => {
-      const served = named(request)
-      const { inputs, outputs } = signatureOf(served)
+    ModelMetadata: method(ModelMetadataRequest, ModelMetadataResponse, (request) => {
+      const version = named(request)
+      const { inputs, outputs } = signatureOf(version)
       return {
-        name: served.name,
-        versions: [served.version],
+        name: version.name,
+        versions: models.list().map((known) => known.version),
         platform: 'onnx_onnxv1',
         inputs: inputs.map(tensorMetadata),
         outputs: outputs.map(tensorMetadata),
       }
     }),
-    ModelConfig: unary(ModelConfigRequest, ModelConfigResponse, (request) => {
-      const served = named(request)
-      const { inputs, outputs } = signatureOf(served)
-      return {
-        config: {
-          name: served.name,
-          platform: 'onnxruntime_onnx',
-          backend: 'onnxruntime',
-          input: inputs.map(tensorConfig),
-          output: outputs.map(tensorConfig),
-        },
-      }
+    ModelConfig: method(ModelConfigRequest, ModelConfigResponse, (request) => {
+      const version = named(request)
+      const { name, pool } = version
+      const config = { name, signature: signatureOf(version), workers: pool.size, maxBatch: pool.batching.maxSize }
+      return fromJson(ModelConfigResponse, { config: tritonConfig(config) })
     }),
-    RepositoryIndex: unary(RepositoryIndexRequest, RepositoryIndexResponse, (request) => {
-      const { ready, reason } = state.health()
-      if (request.ready && !ready) return {}
-      const how = ready ? { state: 'READY' } : { state: 'UNAVAILABLE', reason: reason ?? '' }
-      return { models: list().map(({ name, version }) => ({ name, version, ...how })) }
+    ModelStatistics: method(ModelStatisticsRequest, ModelStatisticsResponse, (request) => {
+      const wanted = request.name === '' ? models.list() : versionsOf(request)
+      return fromJson(ModelStatisticsResponse, statisticsOf(wanted))
+    }),
+    RepositoryIndex: method(RepositoryIndexRequest, RepositoryIndexResponse, ({ ready }) => {
+      const wanted = models.list().filter((version) => !ready || version.health().ready)
+      return fromJson(RepositoryIndexResponse, { models: wanted.map(indexEntry) })
     }),
     ModelInfer: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
       void infer(call, callback, context)
@@ -117,46 +121,36 @@ export function inferenceService(context: InferenceContext, open: Set<() => void
     ModelStreamInfer: (call: ServerDuplexStream<Buffer, Buffer>) => void streamInfer(call, open, context),
   }
 
+  /** @throws Fault for a model or version that is not here */
+  function versionsOf(request: { readonly name: string; readonly version: string }): readonly LiveVersion[] {
+    const found = named(request)
+    return request.version === '' ? models.list() : [found]
+  }
+
   const definition = { ...definitionOf(inferenceProto) }
-  for (const [method, instead] of Object.entries(notOffered)) {
-    definition[method] = bytesMethod(`/${serviceName}/${method}`, { requestStream: false, responseStream: false })
-    implementation[method] = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
-      callback(context.answers.failure(call, fault('MethodNotOffered', { method, instead })))
-    }
+  const more = (name: string, handle: () => Buffer): void => {
+    definition[name] = bytesMethod(`/${serviceName}/${name}`, { requestStream: false, responseStream: false })
+    implementation[name] = unary(handle)
+  }
+  const refuses = (name: string, refusal: () => Fault): void => {
+    more(name, () => {
+      throw refusal()
+    })
+  }
+  for (const action of ['Load', 'Unload']) refuses(`RepositoryModel${action}`, () => fault('RepositoryControl', {}))
+  refuses('TraceSetting', () => fault('TritonExtension', { extension: 'trace' }))
+  refuses('LogSettings', () => fault('TritonExtension', { extension: 'logging' }))
+  for (const [kind, extension] of [
+    ['System', 'system_shared_memory'],
+    ['Cuda', 'cuda_shared_memory'],
+  ] as const) {
+    // Nothing is registered, which is what their clients ask before and after a run; both answers are empty messages.
+    for (const asked of ['Status', 'Unregister']) more(`${kind}SharedMemory${asked}`, () => Buffer.alloc(0))
+    refuses(`${kind}SharedMemoryRegister`, () => fault('TritonExtension', { extension }))
   }
   return { definition, implementation }
 }
 
-/** Triton's extensions that this service has. */
-const extensions = ['classification', 'model_configuration', 'schedule_policy']
-
-const changeModels = 'change spec.model of the ModelDeployment, which loads the new version beside the old one'
-const sendTensors = 'send tensors in the message'
-const seeMetrics = 'read the metrics port, where every figure is'
-
-/** Triton's other methods, and what to do instead. */
-const notOffered: Readonly<Record<string, string>> = {
-  ModelStatistics: seeMetrics,
-  RepositoryModelLoad: changeModels,
-  RepositoryModelUnload: changeModels,
-  SystemSharedMemoryStatus: sendTensors,
-  SystemSharedMemoryRegister: sendTensors,
-  SystemSharedMemoryUnregister: sendTensors,
-  CudaSharedMemoryStatus: sendTensors,
-  CudaSharedMemoryRegister: sendTensors,
-  CudaSharedMemoryUnregister: sendTensors,
-  TraceSetting: 'see the log and the metrics',
-  LogSettings: 'set SLIPWAY_LOG_LEVEL',
-}
-
 function tensorMetadata({ name, datatype, shape }: TensorSpec) {
   return { name, datatype, shape: shape.map(BigInt) }
-}
-
-function tensorConfig({ name, datatype, shape }: TensorSpec) {
-  return { name, data_type: DataType.values.indexOf(configType(datatype)), dims: shape.map(BigInt) }
-}
-
-function configType(datatype: Datatype): string {
-  return datatype === 'BYTES' ? 'TYPE_STRING' : `TYPE_${datatype}`
 }

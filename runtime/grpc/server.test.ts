@@ -157,6 +157,26 @@ describe('a model of every datatype', () => {
     })
   })
 
+  test('answers exactly what REST answers', async () => {
+    const parts = types.map(({ element, datatype, raw }) => ({
+      name: `in_${element}`,
+      datatype,
+      shape: [2],
+      parameters: { binary_data_size: raw.byteLength },
+    }))
+    const json = Buffer.from(JSON.stringify({ inputs: parts, parameters: { binary_data_output: true } }))
+    const rest = await fetch(`${server.url}/v2/models/m/infer`, {
+      method: 'POST',
+      headers: { 'inference-header-content-length': String(json.byteLength) },
+      body: Buffer.concat([json, ...types.map(({ raw }) => raw)]),
+    })
+    const body = Buffer.from(await rest.arrayBuffer())
+    expect([rest.status, rest.status === 200 ? '' : body.toString()]).toEqual([200, ''])
+    const binary = body.subarray(Number(rest.headers.get('inference-header-content-length')))
+    const { response } = await client.call('ModelInfer', rawRequest())
+    expect(Buffer.concat(response?.['raw_output_contents'] as Buffer[]).equals(binary)).toBe(true)
+  })
+
   test('says what it is', async () => {
     const answers = async (method: string, request: object) => (await client.call(method, request)).response
     expect(await answers('ServerLive', {})).toEqual({ live: true })
@@ -174,12 +194,19 @@ describe('a model of every datatype', () => {
       config: {
         name: 'm',
         backend: 'onnxruntime',
+        max_batch_size: expect.any(Number),
+        version_policy: { policy_choice: 'latest', latest: { num_versions: 1 } },
+        instance_group: [{ kind: 'KIND_CPU', count: 1 }],
         input: types.map(({ element, datatype }) => ({
           name: `in_${element}`,
           data_type: datatype === 'BYTES' ? 'TYPE_STRING' : `TYPE_${datatype}`,
-          dims: ['-1'],
+          dims: ['1'],
+          reshape: { shape: [] },
         })),
       },
+    })
+    expect(await answers('ModelStatistics', { name: 'm' })).toMatchObject({
+      model_stats: [{ name: 'm', version: 'v1', inference_count: expect.stringMatching(/^[1-9]/) }],
     })
     expect(await answers('RepositoryIndex', {})).toEqual({
       models: [{ name: 'm', version: 'v1', state: 'READY', reason: '' }],
@@ -232,6 +259,7 @@ describe('a model of every datatype', () => {
       status.NOT_FOUND,
       'no live version v9',
     ],
+    ['statistics of another model', 'ModelStatistics', { name: 'other' }, status.NOT_FOUND, 'there is no model other'],
     ['configuration of another model', 'ModelConfig', { name: 'other' }, status.NOT_FOUND, 'there is no model other'],
   ])('%s is refused by its status, in words', async (_name, method, request, code, words) => {
     const answer = await client.call(method, request)
@@ -261,7 +289,7 @@ describe('a model of every datatype', () => {
     expect(await send('NoSuchMethod', Buffer.alloc(0))).toMatchObject({ code: status.UNIMPLEMENTED })
     expect(await send('RepositoryModelLoad', Buffer.alloc(0))).toMatchObject({
       code: status.UNIMPLEMENTED,
-      details: expect.stringContaining('does not offer RepositoryModelLoad; change spec.model'),
+      details: expect.stringContaining('decided by the ModelDeployment; change spec.model there'),
     })
     expect((await client.call('ServerReady', {})).code).toBe(status.OK)
   })
@@ -427,7 +455,7 @@ test('who waits longer than the queue allows is told so', async () => {
 
 describe('a termination signal', () => {
   test('loses no call: watchers hear of it, what is under way is answered, streams end, and the process exits with 0', async () => {
-    const server = await startServer(loopModel(), { SLIPWAY_DRAIN_DELAY_MS: '1000' })
+    const server = await startServer(loopModel(), { SLIPWAY_DRAIN_DELAY_MS: '3000' })
     await server.ready()
     const client = inferenceClient(server.grpcAddress)
     const health = healthClient(server.grpcAddress)
@@ -458,9 +486,9 @@ describe('a termination signal', () => {
     await notServing
     expect(seen).toEqual(['SERVING', 'NOT_SERVING'])
     // A client that has not heard of it yet is answered, on a new connection.
-    expect((await client.call('ModelInfer', slow(1))).response).toMatchObject(slowAnswer)
+    const late = client.call('ModelInfer', slow(1))
     expect((await client.call('ServerReady', {})).response).toEqual({ ready: false })
-    for (const { code, response } of await Promise.all(running)) {
+    for (const { code, response } of await Promise.all([...running, late])) {
       expect(code).toBe(status.OK)
       expect(response).toMatchObject(slowAnswer)
     }

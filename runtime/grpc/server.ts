@@ -17,8 +17,6 @@ import { ReflectionService } from './reflection.ts'
 export interface GrpcOptions extends Omit<InferenceContext, 'answers'> {
   /** What every answer names as its maker. */
   readonly revision: string
-  /** When a client that is turned away may find room, in milliseconds. */
-  readonly retryAfterMs: () => number
   readonly maxBodyBytes: number
   /** After about this time a connection ends, with its last answer, so that clients follow their Service. */
   readonly connectionMaxAgeMs: number
@@ -41,7 +39,7 @@ const keepaliveMs = 60_000
 const keepaliveTimeoutMs = 20_000
 
 export function createGrpcServer(options: GrpcOptions): GrpcServer {
-  const answers = new Answers(options.revision, options.retryAfterMs)
+  const answers = new Answers(options.revision, options.models)
   const server = new Server({
     'grpc.max_receive_message_length': options.maxBodyBytes,
     'grpc.max_send_message_length': -1,
@@ -59,7 +57,7 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   const health = new HealthService({
     state: options.state,
     answers,
-    serves: (model) => options.list().some(({ name }) => name === model),
+    serves: (model) => model === options.models.name,
   })
   server.addService(definitionOf(healthProto), {
     Check: health.check.bind(health),

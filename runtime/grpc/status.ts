@@ -34,10 +34,10 @@ const pushbackHeader = 'grpc-retry-pushback-ms'
 export function statusOf(
   { code, status: httpStatus, message }: FaultReport,
   metadata: Metadata,
-  retryAfterMs?: number,
+  retryAfterMs: number,
 ): StatusObject {
   const trailer = metadata.clone()
-  if (retryAfterMs !== undefined && (code === 'QueueFull' || code === 'NotReady' || httpStatus === 429)) {
+  if (code === 'QueueFull' || code === 'NotReady' || httpStatus === 429) {
     trailer.set(pushbackHeader, String(retryAfterMs))
   }
   return { code: codes.get(httpStatus) ?? status.INTERNAL, details: inHeader(message), metadata: trailer }

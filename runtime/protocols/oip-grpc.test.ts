@@ -7,7 +7,7 @@ import { inferenceProto } from '../grpc/api/inference.ts'
 import { protoText } from '../grpc/protobuf/descriptor.ts'
 import { tensor, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts'
 import type { ModelIdentity } from './codec.ts'
-import { oipGrpc, requestedModel } from './oip-grpc.ts'
+import { oipGrpc, requestHead } from './oip-grpc.ts'
 
 /** The messages as an implementation that others wrote reads and writes them. */
 const { root } = protobuf.parse(protoText(inferenceProto), { keepCase: true })
@@ -114,9 +114,14 @@ describe('a request written by another implementation', () => {
 
   test('names its model, without its tensors being read', () => {
     const body = { model_name: 'm', inputs: [{ name: 'anything' }], raw_input_contents: [Buffer.alloc(9)] }
-    expect(requestedModel(bytesOf(body))).toEqual({ name: 'm', version: undefined })
-    expect(requestedModel(bytesOf({ ...body, model_version: 'v1' }))).toEqual({ name: 'm', version: 'v1' })
-    expect(() => requestedModel(bytesOf({}))).toThrow('model_name is missing')
+    expect(requestHead(bytesOf(body))).toEqual({ name: 'm', version: undefined, urgency: {} })
+    const parameters = { priority: { uint64_param: 1 }, timeout: { int64_param: 2500 } }
+    expect(requestHead(bytesOf({ ...body, model_version: 'v1', parameters }))).toEqual({
+      name: 'm',
+      version: 'v1',
+      urgency: { priority: 1, timeoutMs: 2.5 },
+    })
+    expect(() => requestHead(bytesOf({}))).toThrow('model_name is missing')
   })
 })
 
@@ -339,7 +344,7 @@ describe('a bad request is refused by name', () => {
 
   test('a message of countless fields is left at once', () => {
     const bytes = Uint8Array.from(Buffer.from('7a00'.repeat(20_000), 'hex'))
-    expect(() => requestedModel(bytes)).toThrow('it has more than 10000 fields')
+    expect(() => requestHead(bytes)).toThrow('it has more than 10000 fields')
     expect(() => oipGrpc.decode(bytes, model, {})).toThrow('it has more than 10000 fields')
   })
 })
@@ -396,7 +401,7 @@ test('whatever arrives is refused with a reason or read: never a crash', () => {
   fc.assert(
     fc.property(mutated, ({ model, bytes }) => {
       try {
-        requestedModel(bytes)
+        requestHead(bytes)
         oipGrpc.decode(bytes, model, {})
       } catch (error) {
         expect(error).toBeInstanceOf(Fault)

@@ -14,6 +14,7 @@ import { classify } from './classification.ts'
 import type { Codec, Encoded, InferenceRequest, ModelIdentity, Parameter } from './codec.ts'
 import { contentsOf, hasContents, tensorOfContents } from './oip-grpc-contents.ts'
 import { checkParameters, flagParameter, wholeParameter, type Parameters } from './parameters.ts'
+import type { Urgency } from './schedule.ts'
 import { checkDatatype, checkShape, inputNamed, inSignatureOrder, outputNamed } from './signature.ts'
 
 /** Nothing beside the message says how to read it. */
@@ -25,14 +26,23 @@ export const oipGrpc: Codec<OipGrpcOptions> = { decode: decodeRequest }
 const maxFields = 10_000
 const maxRank = 64
 
-/** The model that a request names, found without reading its tensors. @throws Fault InvalidProtobuf or FieldMissing */
-export function requestedModel(body: Uint8Array<ArrayBuffer>): { name: string; version: string | undefined } {
+/** What matters of a request before a worker looks at it. */
+export interface RequestHead {
+  readonly name: string
+  readonly version: string | undefined
+  readonly urgency: Urgency
+}
+
+/** Finds the head of a request, without its tensors being read. @throws Fault InvalidProtobuf, FieldMissing or FieldType */
+export function requestHead(body: Uint8Array<ArrayBuffer>): RequestHead {
   const reader = new ProtoReader(body, 'ModelInferRequest')
+  const parameters = new Map<string, Parameter>()
   let name = ''
   let version = ''
   for (let fields = 0; reader.next(); fields++) {
     if (fields === maxFields) throw reader.broken(`it has more than ${maxFields} fields`)
-    if (reader.field > 2) reader.skip()
+    if (reader.field === 4) readParameter(reader, 'parameters', parameters)
+    else if (reader.field > 2) reader.skip()
     else {
       reader.expect(wireType.bytes, reader.field === 1 ? 'model_name' : 'model_version')
       if (reader.field === 1) name = reader.string('model_name')
@@ -40,7 +50,16 @@ export function requestedModel(body: Uint8Array<ArrayBuffer>): { name: string; v
     }
   }
   if (name === '') throw fault('FieldMissing', { field: 'model_name', expected: 'the name of the model' })
-  return { name, version: version === '' ? undefined : version }
+  return { name, version: version === '' ? undefined : version, urgency: urgencyOf(parameters) }
+}
+
+/** Triton's schedule parameters: a priority, and a timeout in microseconds of which 0 means none. */
+function urgencyOf(parameters: ReadonlyMap<string, Parameter>): Urgency {
+  if (parameters.size === 0) return {}
+  const given = Object.fromEntries(parameters)
+  const priority = wholeParameter('parameters', given, 'priority')
+  const timeout = wholeParameter('parameters', given, 'timeout') ?? 0
+  return { ...(priority === undefined ? {} : { priority }), ...(timeout === 0 ? {} : { timeoutMs: timeout / 1000 }) }
 }
 
 interface InputHead {

@@ -63,6 +63,8 @@ describe('tritonclient over gRPC', () => {
       server_metadata: { name: 'slipway' },
       model_metadata: { name: 'm', versions: ['v1'], platform: 'onnx_onnxv1' },
       model_config: { config: { name: 'm', backend: 'onnxruntime' } },
+      statistics: { model_stats: [{ name: 'm', version: 'v1' }] },
+      shared_memory: {},
       index: { models: [{ name: 'm', version: 'v1', state: 'READY' }] },
     })
     expect((results['model_metadata'] as { inputs: unknown[] }).inputs).toHaveLength(elements.length)
@@ -81,8 +83,8 @@ describe('tritonclient over gRPC', () => {
     ['unknown version', 'StatusCode.NOT_FOUND', 'has no live version 9'],
     ['missing input', 'StatusCode.INVALID_ARGUMENT', 'the input "in_BOOL" is missing'],
     ['sequence', 'StatusCode.UNIMPLEMENTED', 'sequence_id'],
-    ['load', 'StatusCode.UNIMPLEMENTED', 'does not offer RepositoryModelLoad'],
-    ['shared memory', 'StatusCode.UNIMPLEMENTED', 'does not offer SystemSharedMemoryStatus'],
+    ['load', 'StatusCode.UNIMPLEMENTED', 'explicit model load / unload is not allowed'],
+    ['shared memory', 'StatusCode.UNIMPLEMENTED', 'does not have the extension system_shared_memory'],
     ['metadata', 'StatusCode.NOT_FOUND', 'there is no model other here'],
   ])('%s is an exception with status %s', (name, code, words) => {
     expect(results.errors[name]).toEqual([code, expect.stringContaining(words)])

@@ -102,6 +102,9 @@ def sync_client(results):
     results["server_metadata"] = client.get_server_metadata(as_json=True)
     results["model_metadata"] = client.get_model_metadata(model, as_json=True)
     results["model_config"] = client.get_model_config(model, as_json=True)
+    results["statistics"] = client.get_inference_statistics(model, as_json=True)
+    results["shared_memory"] = client.get_system_shared_memory_status(as_json=True)
+    client.unregister_system_shared_memory()
     results["index"] = client.get_model_repository_index(as_json=True)
 
     result = client.infer(model, inputs_of(triton, TENSORS), request_id="r-1", priority=1, timeout=10_000_000)
@@ -142,7 +145,7 @@ def sync_client(results):
         "missing input": error_of(lambda: client.infer(model, inputs_of(triton, one))),
         "sequence": error_of(lambda: client.infer(model, inputs_of(triton, TENSORS), sequence_id=5)),
         "load": error_of(lambda: client.load_model(model)),
-        "shared memory": error_of(lambda: client.get_system_shared_memory_status()),
+        "shared memory": error_of(lambda: client.register_system_shared_memory("r", "/r", 8)),
         "metadata": error_of(lambda: client.get_model_metadata("other")),
     }
     client.close()

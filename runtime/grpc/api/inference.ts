@@ -119,26 +119,96 @@ export const DataType = enumeration('DataType', [
   'TYPE_BF16',
 ])
 export const ModelConfigRequest = message('ModelConfigRequest', { name: one('string', 1), version: one('string', 2) })
-const ModelInput = message('ModelInput', {
-  name: one('string', 1),
-  data_type: one(DataType, 2),
-  dims: many('int64', 4),
-})
+const Latest = message('Latest', { num_versions: one('uint32', 1) })
+const ModelVersionPolicy = message('ModelVersionPolicy', { latest: choice('policy_choice', Latest, 1) }, [Latest])
+const ModelTensorReshape = message('ModelTensorReshape', { shape: many('int64', 1) })
+const Format = enumeration('Format', ['FORMAT_NONE', 'FORMAT_NHWC', 'FORMAT_NCHW'])
+const ModelInput = message(
+  'ModelInput',
+  {
+    name: one('string', 1),
+    data_type: one(DataType, 2),
+    format: one(Format, 3),
+    dims: many('int64', 4),
+    reshape: one(ModelTensorReshape, 5),
+    is_shape_tensor: one('bool', 6),
+    allow_ragged_batch: one('bool', 7),
+    optional: one('bool', 8),
+  },
+  [Format],
+)
 const ModelOutput = message('ModelOutput', {
   name: one('string', 1),
   data_type: one(DataType, 2),
   dims: many('int64', 3),
+  label_filename: one('string', 4),
+  reshape: one(ModelTensorReshape, 5),
+  is_shape_tensor: one('bool', 6),
+})
+const Kind = enumeration('Kind', ['KIND_AUTO', 'KIND_GPU', 'KIND_CPU', 'KIND_MODEL'])
+const ModelInstanceGroup = message(
+  'ModelInstanceGroup',
+  {
+    name: one('string', 1),
+    count: one('int32', 2),
+    gpus: many('int32', 3),
+    kind: one(Kind, 4),
+    profile: many('string', 5),
+    passive: one('bool', 7),
+  },
+  [Kind],
+)
+const ModelDynamicBatching = message('ModelDynamicBatching', {
+  preferred_batch_size: many('int32', 1),
+  max_queue_delay_microseconds: one('uint64', 2),
 })
 /** The part of Triton's configuration that this server has an answer to. */
 const ModelConfig = message('ModelConfig', {
   name: one('string', 1),
   platform: one('string', 2),
+  version_policy: one(ModelVersionPolicy, 3),
   max_batch_size: one('int32', 4),
   input: many(ModelInput, 5),
   output: many(ModelOutput, 6),
+  instance_group: many(ModelInstanceGroup, 7),
+  default_model_filename: one('string', 8),
+  dynamic_batching: one(ModelDynamicBatching, 11),
   backend: one('string', 17),
 })
 export const ModelConfigResponse = message('ModelConfigResponse', { config: one(ModelConfig, 1) })
+
+/** Empty names mean every model, or every version. */
+export const ModelStatisticsRequest = message('ModelStatisticsRequest', {
+  name: one('string', 1),
+  version: one('string', 2),
+})
+const StatisticDuration = message('StatisticDuration', { count: one('uint64', 1), ns: one('uint64', 2) })
+const InferStatistics = message('InferStatistics', {
+  success: one(StatisticDuration, 1),
+  fail: one(StatisticDuration, 2),
+  queue: one(StatisticDuration, 3),
+  compute_input: one(StatisticDuration, 4),
+  compute_infer: one(StatisticDuration, 5),
+  compute_output: one(StatisticDuration, 6),
+  cache_hit: one(StatisticDuration, 7),
+  cache_miss: one(StatisticDuration, 8),
+})
+const InferBatchStatistics = message('InferBatchStatistics', {
+  batch_size: one('uint64', 1),
+  compute_input: one(StatisticDuration, 2),
+  compute_infer: one(StatisticDuration, 3),
+  compute_output: one(StatisticDuration, 4),
+})
+const ModelStatistics = message('ModelStatistics', {
+  name: one('string', 1),
+  version: one('string', 2),
+  last_inference: one('uint64', 3),
+  inference_count: one('uint64', 4),
+  execution_count: one('uint64', 5),
+  inference_stats: one(InferStatistics, 6),
+  batch_stats: many(InferBatchStatistics, 7),
+})
+export const ModelStatisticsResponse = message('ModelStatisticsResponse', { model_stats: many(ModelStatistics, 1) })
 
 export const RepositoryIndexRequest = message('RepositoryIndexRequest', {
   repository_name: one('string', 1),
@@ -176,6 +246,7 @@ export const inferenceProto: ProtoFile = {
           responseStream: true,
         },
         { name: 'ModelConfig', request: ModelConfigRequest, response: ModelConfigResponse },
+        { name: 'ModelStatistics', request: ModelStatisticsRequest, response: ModelStatisticsResponse },
         { name: 'RepositoryIndex', request: RepositoryIndexRequest, response: RepositoryIndexResponse },
       ],
     },
@@ -198,10 +269,20 @@ export const inferenceProto: ProtoFile = {
     ModelStreamInferResponse,
     DataType,
     ModelConfigRequest,
+    ModelVersionPolicy,
+    ModelTensorReshape,
     ModelInput,
     ModelOutput,
+    ModelInstanceGroup,
+    ModelDynamicBatching,
     ModelConfig,
     ModelConfigResponse,
+    ModelStatisticsRequest,
+    StatisticDuration,
+    InferStatistics,
+    InferBatchStatistics,
+    ModelStatistics,
+    ModelStatisticsResponse,
     RepositoryIndexRequest,
     RepositoryIndexResponse,
   ],
