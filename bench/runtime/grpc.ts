@@ -35,7 +35,8 @@ interface Sample {
 
 const shape = [1, 3, 224, 224]
 const tensor = new Uint8Array(Float32Array.from({ length: 3 * 224 * 224 }, (_, at) => Math.sin(at)).buffer)
-const model = identityModel('FLOAT', ['n', 3, 224, 224])
+/** A fixed batch of one: what is measured is the way of a tensor, not batching. */
+const model = identityModel('FLOAT', shape)
 const message = encode(ModelInferRequest, {
   model_name: 'm',
   inputs: [{ name: 'x', datatype: 'FP32', shape: shape.map(BigInt) }],

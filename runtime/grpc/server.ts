@@ -9,6 +9,7 @@ import { Answers } from './answers.ts'
 import { healthProto } from './api/health.ts'
 import { inferenceProto } from './api/inference.ts'
 import { reflectionProtos } from './api/reflection.ts'
+import { Connections } from './connections.ts'
 import { definitionOf } from './definition.ts'
 import { HealthService } from './health.ts'
 import { inferenceService, type InferenceContext } from './inference.ts'
@@ -44,8 +45,6 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
     'grpc.max_receive_message_length': options.maxBodyBytes,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': maxConcurrentCalls,
-    // A connection needs some time for its first call.
-    'grpc.max_connection_age_ms': Math.max(1000, options.connectionMaxAgeMs),
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
     'grpc.enable_channelz': 0,
@@ -69,22 +68,26 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   }
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  // A connection needs some time for its first call.
+  const connections = new Connections(server, Math.max(1000, options.connectionMaxAgeMs))
   const listener = createServer({ noDelay: true }, (socket: Socket) => injector.injectConnection(socket))
   return {
     listen: (port) => listen(listener, port),
     drain() {
       health.look()
-      injector.drain(forever)
+      connections.end()
     },
     async close() {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()))
       health.end()
       for (const end of open) end()
+      connections.end()
+      await connections.gone(newsMs)
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
       await closed
     },
   }
 }
 
-/** The longest time that a timer can wait. */
-const forever = 2 ** 31 - 1
+/** How long connections may take to hear that the server ends, beyond their calls. */
+const newsMs = 1000
