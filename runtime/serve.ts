@@ -89,6 +89,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     models,
     state,
     metrics,
+    observer,
     onBug,
     serverVersion: version,
     revision: config.revision,

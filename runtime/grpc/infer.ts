@@ -2,11 +2,14 @@
  * The hot path over gRPC: one ModelInferRequest from its bytes to the bytes of its answer, alone or on a stream.
  * It must answer exactly once, release what it reserved, and leave the queue when its client is gone or its time is up.
  */
-import { status, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
+import { status, type Metadata, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
 import { Fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Models } from '../models.ts'
+import type { Observer } from '../observer.ts'
 import { requestHead } from '../protocols/oip-grpc.ts'
+import type { Settled } from '../scheduling/scheduler.ts'
+import type { LiveVersion } from '../version.ts'
 import { ModelStreamInferResponse } from './api/inference.ts'
 import type { Answers } from './answers.ts'
 import { encode } from './protobuf/message.ts'
@@ -16,6 +19,7 @@ import { ProtoWriter } from './protobuf/writer.ts'
 export interface Inference {
   readonly models: Models
   readonly metrics: Metrics
+  readonly observer: Observer
   readonly answers: Answers
   /** Called with a failure that is a bug, not a user's mistake. */
   readonly onBug: (error: unknown) => void
@@ -23,6 +27,8 @@ export interface Inference {
 
 /** What is used of a call of any kind: how long it may take, and that its client went away. */
 interface Caller {
+  readonly metadata: Metadata
+  getPath(): string
   getDeadline(): Date | number
   on(event: 'cancelled', listener: () => void): unknown
   off(event: 'cancelled', listener: () => void): unknown
@@ -89,33 +95,63 @@ export async function streamInfer(
 }
 
 async function answer(call: Caller, message: Buffer<ArrayBuffer>, context: Inference): Promise<Result> {
-  const { metrics, onBug } = context
-  const started = performance.now()
-  const count = (httpStatus: number): void => metrics.request(httpStatus, performance.now() - started)
+  const { metrics, observer, onBug } = context
+  const startedMs = performance.now()
+  const known: Known = { settled: undefined, served: undefined }
+  let result: Result
   try {
-    const result = await compute(call, message, context)
-    if (result === 'gone') count(Date.now() >= Number(call.getDeadline()) ? 504 : clientGoneStatus)
-    else count(result.ok ? 200 : result.fault.status)
-    return result
+    result = await compute(call, message, context, known)
   } catch (error) {
     if (!(error instanceof Fault)) onBug(error)
-    const report = reportOf(error)
-    count(report.status)
-    return { ok: false, fault: report }
+    result = { ok: false, fault: reportOf(error) }
   }
+  const httpStatus = statusFor(result, call)
+  metrics.request(httpStatus, performance.now() - startedMs)
+  observer.finished({
+    method: 'POST',
+    path: call.getPath(),
+    status: httpStatus,
+    startedMs,
+    traceparent: textOf(call.metadata, 'traceparent'),
+    userAgent: textOf(call.metadata, 'user-agent'),
+    settled: known.settled,
+    version: known.served?.version,
+  })
+  return result
+}
+
+/** What became known of a request while it was computed. */
+interface Known {
+  settled: Settled | undefined
+  served: LiveVersion | undefined
+}
+
+function statusFor(result: Result, call: Caller): number {
+  if (result !== 'gone') return result.ok ? 200 : result.fault.status
+  return Date.now() >= Number(call.getDeadline()) ? 504 : clientGoneStatus
+}
+
+function textOf(metadata: Metadata, name: string): string | undefined {
+  const [value] = metadata.get(name)
+  return typeof value === 'string' ? value : undefined
 }
 
 /** What HTTP servers conventionally log for a request whose client went away. */
 const clientGoneStatus = 499
 
 /** @throws Fault for a request that is refused before it is queued */
-async function compute(call: Caller, message: Buffer<ArrayBuffer>, context: Inference): Promise<Result> {
-  const { models, metrics } = context
+async function compute(
+  call: Caller,
+  message: Buffer<ArrayBuffer>,
+  { models, metrics }: Inference,
+  known: Known,
+): Promise<Result> {
   const { name, version, urgency } = requestHead(message)
   const served = models.find(name, version)
   if (served instanceof Fault) throw served
   const early = served.notReady()
   if (early !== undefined) throw early
+  known.served = served
   const { scheduler, statistics } = served
   const bytes = message.byteLength
   const full = scheduler.reserve(bytes)
@@ -125,9 +161,11 @@ async function compute(call: Caller, message: Buffer<ArrayBuffer>, context: Infe
     const outcome = await orGone(call, job.settled)
     if (outcome === 'gone') {
       job.cancel()
+      statistics.canceled()
       return 'gone'
     }
-    metrics.inference(outcome.waitMs, outcome.runMs)
+    known.settled = outcome
+    metrics.inference(outcome)
     statistics.record(outcome)
     if (!outcome.ok) return { ok: false, fault: outcome.fault }
     const { buffer, byteOffset, byteLength } = outcome.body
