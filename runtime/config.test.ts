@@ -14,6 +14,7 @@ describe('the configuration', () => {
       warmupRequests: 20,
       drainDelayMs: 5000,
       httpPort: 8080,
+      grpcPort: 9000,
       metricsPort: 9090,
       maxModelBytes: undefined,
       maxBodyBytes: 64 * 1024 * 1024,

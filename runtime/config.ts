@@ -32,6 +32,7 @@ export interface Config {
   /** After about this time a connection ends with its answer, so that clients follow their Service. */
   readonly connectionMaxAgeMs: number
   readonly httpPort: number
+  readonly grpcPort: number
   readonly metricsPort: number
   readonly maxModelBytes: number | undefined
   readonly maxBodyBytes: number
@@ -134,6 +135,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     drainDelayMs: whole('SLIPWAY_DRAIN_DELAY_MS', 5000, 0, day),
     connectionMaxAgeMs: whole('SLIPWAY_CONNECTION_MAX_AGE_MS', 30_000, 0, day),
     httpPort: whole('SLIPWAY_HTTP_PORT', 8080, 0, 65_535),
+    grpcPort: whole('SLIPWAY_GRPC_PORT', 9000, 0, 65_535),
     metricsPort: whole('SLIPWAY_METRICS_PORT', 9090, 0, 65_535),
     maxModelBytes: whole('SLIPWAY_MAX_MODEL_BYTES', undefined, 1, Number.MAX_SAFE_INTEGER),
     maxBodyBytes: whole('SLIPWAY_MAX_BODY_BYTES', 64 * 1024 * 1024, 1, 2 ** 31 - 1),

@@ -509,6 +509,12 @@ const table = {
     found: 'the body is not valid JSON: {problem} at byte {at}',
     fix: 'send one JSON object with "inputs"',
   },
+  InvalidProtobuf: {
+    code: 'InvalidProtobuf',
+    status: 400,
+    found: 'the {message} is not valid protobuf: {problem}, at byte {at}',
+    fix: 'encode it by the .proto that server reflection gives',
+  },
   TooDeep: {
     code: 'TooDeep',
     status: 400,
@@ -593,6 +599,36 @@ const table = {
     found:
       '{field} {shape} causes total element count to exceed maximum size: the body of {bytes} cannot hold that many',
     fix: 'send as many elements as the shape says',
+  },
+  ContentsAndRaw: {
+    code: 'ContentsAndRaw',
+    status: 400,
+    found: "contents field must not be specified when using raw_input_contents for '{name}' for model '{model}'",
+    fix: 'send its elements in one way',
+  },
+  ContentsField: {
+    code: 'ContentsField',
+    status: 400,
+    found: '{field} is given for elements of {datatype}',
+    fix: 'put them into {expected}, or send raw_input_contents',
+  },
+  ContentsImpossible: {
+    code: 'ContentsImpossible',
+    status: 400,
+    found: '{field} cannot hold {datatype}, for which the protocol has no typed field',
+    fix: 'use raw contents',
+  },
+  RawCount: {
+    code: 'RawCount',
+    status: 400,
+    found: 'raw_input_contents has {found} entries for {expected} inputs',
+    fix: 'send one entry for every input, in the order of inputs',
+  },
+  TensorDataMissing: {
+    code: 'TensorDataMissing',
+    status: 400,
+    found: "unable to find data for input tensor '{name}' for model '{model}' in request",
+    fix: 'fill raw_input_contents, one entry for every input, or contents',
   },
   DataCount: {
     code: 'DataCount',

@@ -11,6 +11,7 @@ import type { Worked } from './engine/thread.ts'
 import { affordable, planThreads } from './engine/threads.ts'
 import { describeServer } from './describe.ts'
 import { sendJson } from './http/answer.ts'
+import { createGrpcServer } from './grpc/server.ts'
 import { createApp } from './http/app.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 import { Keeper } from './keeper.ts'
@@ -37,6 +38,7 @@ export interface ServeOptions {
 
 export interface Serving {
   readonly httpPort: number
+  readonly grpcPort: number
   readonly metricsPort: number
 }
 
@@ -83,6 +85,17 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     maxBodyBytes: config.maxBodyBytes,
     app: createApp({ models, state, serverVersion: version, onBug }),
   })
+  const grpc = createGrpcServer({
+    models,
+    state,
+    metrics,
+    observer,
+    onBug,
+    serverVersion: version,
+    revision: config.revision,
+    maxBodyBytes: config.maxBodyBytes,
+    connectionMaxAgeMs: config.connectionMaxAgeMs,
+  })
   const metricsServer = createPlainServer((request, response) => {
     if (request.url === '/state') return sendJson(response, 200, describeServer(models, state))
     if (request.url !== '/metrics') return void response.writeHead(404).end('there are /metrics and /state\n')
@@ -99,10 +112,11 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     delayMs: config.drainDelayMs,
     announce() {
       state.enter({ name: 'Draining' })
+      grpc.drain()
       log.info('draining: not ready any more, still answering', { 'event.action': 'drain' })
     },
     async finish() {
-      await http.close()
+      await Promise.all([http.close(), grpc.close()])
       await close(metricsServer)
       await tracer?.close()
       log.info('every request was answered; ending', { 'event.action': 'exit' })
@@ -115,13 +129,15 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     (error) => void log.error('the drain failed', errorFields(error)),
   )
 
-  const [httpPort, metricsPort] = await Promise.all([
+  const [httpPort, grpcPort, metricsPort] = await Promise.all([
     http.listen(config.httpPort),
+    grpc.listen(config.grpcPort),
     listen(metricsServer, config.metricsPort),
   ])
-  log.info(`listening on ${httpPort}, metrics on ${metricsPort}`, {
+  log.info(`listening on ${httpPort}, gRPC on ${grpcPort}, metrics on ${metricsPort}`, {
     'event.action': 'listen',
     'server.port': httpPort,
+    'grpc.port': grpcPort,
     'metrics.port': metricsPort,
   })
 
@@ -153,7 +169,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
   log.info(`ready with version ${first.version}`, { 'event.action': 'ready' })
   if (text !== undefined) follow(config, text, keeper, log)
   await keeper.reconcile(desired)
-  return { httpPort, metricsPort }
+  return { httpPort, grpcPort, metricsPort }
 }
 
 /** What is asked for at the start: the versions of the file, or the one model of the configuration. */

@@ -25,7 +25,7 @@ export interface AppContext {
 }
 
 /** The extensions of the protocol that really work here, by the names Triton gives them. */
-const extensions = [
+export const extensions = [
   'binary_tensor_data',
   'classification',
   'model_configuration',

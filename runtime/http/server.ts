@@ -2,7 +2,7 @@
  * The HTTP server: limits and timeouts of connections, answers to broken HTTP, and the end of service.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fault, printBytes, type Fault } from '../errors.ts'
 import { revisionHeader } from './answer.ts'
@@ -65,7 +65,7 @@ export function createHttpServer(
 }
 
 /** Listens on all addresses. @throws Error when the port is taken */
-export async function listen(server: Server, port: number): Promise<number> {
+export async function listen(server: NetServer, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, () => {

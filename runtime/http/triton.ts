@@ -56,13 +56,13 @@ export function tritonRoutes(app: Express, { models }: AppContext): void {
   }
 }
 
-function statisticsOf(versions: readonly LiveVersion[]): object {
+export function statisticsOf(versions: readonly LiveVersion[]): object {
   return {
     model_stats: versions.map(({ name, version, statistics }) => ({ name, version, ...statistics.report() })),
   }
 }
 
-function indexEntry({ name, version, phase }: LiveVersion): object {
+export function indexEntry({ name, version, phase }: LiveVersion): object {
   if (phase.name === 'Serving') return { name, version, state: 'READY' }
   if (phase.name === 'Loading') return { name, version, state: 'LOADING', reason: phase.doing }
   if (phase.name === 'Failed') return { name, version, state: 'UNAVAILABLE', reason: phase.reason }

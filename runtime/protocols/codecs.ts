@@ -4,11 +4,13 @@
 import { dataOfEvent, eventOf, type EventMode } from './cloudevent.ts'
 import type { Codec, InferenceRequest, ModelIdentity } from './codec.ts'
 import { kserveV1 } from './kserve-v1.ts'
+import { oipGrpc } from './oip-grpc.ts'
 import { oipRest } from './oip-rest.ts'
 import { torchserve } from './torchserve.ts'
 
 const codecs = {
   'oip-rest': oipRest,
+  'oip-grpc': oipGrpc,
   'kserve-v1': kserveV1,
   torchserve,
 } as const satisfies Record<string, Codec<never>>

@@ -160,6 +160,7 @@ function otherWire(random: Random, { wire, body }: Message): Wire {
     { codec: 'torchserve', options: { json: random() % 2 === 0 } },
     { codec: 'kserve-v1', options: undefined },
     { codec: 'oip-rest', options: { headerLength: undefined } },
+    { codec: 'oip-grpc', options: {} },
   ])
 }
 

@@ -66,6 +66,7 @@ export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolve
           env: serveEnv,
           ports: [
             { name: 'http', containerPort: 8080 },
+            { name: 'grpc', containerPort: 9000 },
             { name: 'metrics', containerPort: 9090 },
           ],
           // Live answers from the moment the process listens, also while a large model loads.

@@ -1,0 +1,93 @@
+/**
+ * The gRPC server: its services, the limits of its connections, and the end of service.
+ * Connections are accepted here and handed to grpc-js, so that a port means the same as for HTTP.
+ */
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { createServer, type Socket } from 'node:net'
+import { listen } from '../http/server.ts'
+import { Answers } from './answers.ts'
+import { healthProto } from './api/health.ts'
+import { inferenceProto } from './api/inference.ts'
+import { reflectionProtos } from './api/reflection.ts'
+import { Connections } from './connections.ts'
+import { definitionOf } from './definition.ts'
+import { HealthService } from './health.ts'
+import { inferenceService, type InferenceContext } from './inference.ts'
+import { ReflectionService } from './reflection.ts'
+
+export interface GrpcOptions extends Omit<InferenceContext, 'answers'> {
+  /** What every answer names as its maker. */
+  readonly revision: string
+  readonly maxBodyBytes: number
+  /** After about this time a connection ends, with its last answer, so that clients follow their Service. */
+  readonly connectionMaxAgeMs: number
+}
+
+export interface GrpcServer {
+  /** Starts to listen. Resolves with the port, which the system chooses for 0. */
+  listen(port: number): Promise<number>
+  /** Tells every client to open its next connection elsewhere; all calls are still answered. */
+  drain(): void
+  /** Stops accepting and resolves when every call in flight has been answered. */
+  close(): Promise<void>
+}
+
+/** Calls at once on one connection; clients keep further ones back. */
+const maxConcurrentCalls = 1024
+
+/** A peer that is silent for this long is asked for a sign of life, and has that long to give it. */
+const keepaliveMs = 60_000
+const keepaliveTimeoutMs = 20_000
+
+export function createGrpcServer(options: GrpcOptions): GrpcServer {
+  const answers = new Answers(options.revision, options.models)
+  const server = new Server({
+    'grpc.max_receive_message_length': options.maxBodyBytes,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': maxConcurrentCalls,
+    'grpc.keepalive_time_ms': keepaliveMs,
+    'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+    'grpc.enable_channelz': 0,
+  })
+  /** Ends each stream that its client holds open. */
+  const open = new Set<() => void>()
+  const inference = inferenceService({ ...options, answers }, open)
+  server.addService(inference.definition, inference.implementation)
+  const health = new HealthService({
+    state: options.state,
+    answers,
+    serves: (model) => model === options.models.name,
+  })
+  server.addService(definitionOf(healthProto), {
+    Check: health.check.bind(health),
+    Watch: health.watch.bind(health),
+  })
+  const reflection = new ReflectionService([inferenceProto, healthProto, ...reflectionProtos], answers)
+  for (const file of reflectionProtos) {
+    server.addService(definitionOf(file), { ServerReflectionInfo: reflection.talk.bind(reflection) })
+  }
+
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  // A connection needs some time for its first call.
+  const connections = new Connections(server, Math.max(1000, options.connectionMaxAgeMs))
+  const listener = createServer({ noDelay: true }, (socket: Socket) => injector.injectConnection(socket))
+  return {
+    listen: (port) => listen(listener, port),
+    drain() {
+      health.look()
+      connections.end()
+    },
+    async close() {
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()))
+      health.end()
+      for (const end of open) end()
+      connections.end()
+      await connections.gone(newsMs)
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+      await closed
+    },
+  }
+}
+
+/** How long connections may take to hear that the server ends, beyond their calls. */
+const newsMs = 1000
