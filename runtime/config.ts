@@ -20,6 +20,7 @@ export interface Config {
   readonly modelName: string
   readonly modelVersion: string
   readonly revision: string
+  readonly device: 'CPU' | 'GPU'
   readonly threads: number | 'Auto'
   /** The most requests that share a run of the model; 1 for none. */
   readonly maxBatch: number | 'Auto'
@@ -115,6 +116,8 @@ export function parseConfig(environment: Environment, command: Command): Config 
   }
   const wholeOrAuto = (name: string, high: number): number | 'Auto' =>
     text(name)?.toLowerCase() === 'auto' ? 'Auto' : whole(name, 'Auto', 1, high)
+  const device = text('SLIPWAY_DEVICE') ?? 'CPU'
+  if (device !== 'CPU' && device !== 'GPU') refuse(`SLIPWAY_DEVICE is "${device}"`, 'write CPU or GPU')
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
@@ -126,6 +129,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     modelName: modelName ?? 'model',
     modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
     revision: text('SLIPWAY_REVISION') ?? 'none',
+    device: device === 'GPU' ? 'GPU' : 'CPU',
     threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
     maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),
     batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, day),

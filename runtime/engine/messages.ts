@@ -53,6 +53,8 @@ export interface LoadedReply {
   readonly selfTest: string
   /** The inputs that it ran on, with their sizes; undefined when no invented ones suited. */
   readonly example: readonly TensorSpec[] | undefined
+  /** The share of its time that the model computed on a GPU, from 0 to 1. */
+  readonly gpuShare: number
   readonly batching: Batching
   readonly warmupRuns: number
   readonly warmupMs: number

@@ -3,7 +3,6 @@
  * It must not queue: what no worker can take now is the scheduler's business.
  */
 import type { Signature, TensorSpec } from '../tensor.ts'
-import type { EngineOptions } from './engine.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
 import { EngineThread, type Ask, type ThreadEvents, type Worked } from './thread.ts'
@@ -72,7 +71,10 @@ export class EnginePool {
    * Loads the model under the first plan, tries the others if there are any and it is worth it, and stays with the best.
    * @throws Fault when the model cannot be loaded
    */
-  async load(order: Omit<LoadOrder, 'type' | keyof EngineOptions>, plans: readonly ThreadPlan[]): Promise<PoolLoaded> {
+  async load(
+    order: Omit<LoadOrder, 'type' | 'intraOpThreads' | 'spinning'>,
+    plans: readonly ThreadPlan[],
+  ): Promise<PoolLoaded> {
     const [begin, ...others] = plans
     if (begin === undefined) throw new Error('a pool needs a plan')
     const first = await this.#start(begin, order)
@@ -108,7 +110,7 @@ export class EnginePool {
   /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */
   async #start(
     { workers, ...engine }: ThreadPlan,
-    order: Omit<LoadOrder, 'type' | keyof EngineOptions>,
+    order: Omit<LoadOrder, 'type' | 'intraOpThreads' | 'spinning'>,
   ): Promise<{ readonly threads: EngineThread[]; readonly reply: LoadedReply }> {
     const { entry, now, onWorked } = this.#options
     const events: ThreadEvents = { onChange: () => this.#onChange(), ...(onWorked === undefined ? {} : { onWorked }) }

@@ -14,6 +14,9 @@ export interface ThreadPlan {
   readonly spinning: boolean
 }
 
+/** One worker with one thread: where a GPU computes, or as a beginning. */
+export const onePlan: ThreadPlan = { workers: 1, intraOpThreads: 1, spinning: false }
+
 /** A plan and how many rows a second its workers ran together. */
 export interface MeasuredPlan extends ThreadPlan {
   readonly perSecond: number
