@@ -89,12 +89,10 @@ export function parseConfig(environment: Environment, command: Command): Config 
     refuse(`${name} is "${found}"`, 'write a share from 0 to 1, such as 0.01')
     return fallback
   }
-  const tracesUrl = (): string | undefined => {
-    const traces = text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')
-    const all = text('OTEL_EXPORTER_OTLP_ENDPOINT')
-    const found = traces ?? (all === undefined ? undefined : `${all.replace(/\/$/, '')}/v1/traces`)
-    if (found === undefined || /^https?:\/\/[^/]/.test(found)) return found
-    const name = traces === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+  const collector = (name: string, path: string): string | undefined => {
+    const found = text(name)
+    if (found === undefined) return undefined
+    if (/^https?:\/\/[^/]/.test(found)) return found.replace(/\/$/, '') + path
     refuse(`${name} is "${found}"`, 'write the http:// or https:// address of an OpenTelemetry collector')
     return undefined
   }
@@ -148,7 +146,8 @@ export function parseConfig(environment: Environment, command: Command): Config 
     fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
     fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
     stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
-    tracesUrl: tracesUrl(),
+    tracesUrl:
+      collector('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', '') ?? collector('OTEL_EXPORTER_OTLP_ENDPOINT', '/v1/traces'),
     traceRatio: ratio('OTEL_TRACES_SAMPLER_ARG', 0.01),
     accessLogRatio: ratio('SLIPWAY_ACCESS_LOG_RATIO', 0),
     crashes: whole('SLIPWAY_CRASHES', 0, 0, 1_000_000),

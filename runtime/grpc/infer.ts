@@ -125,9 +125,10 @@ async function compute(call: Caller, message: Buffer<ArrayBuffer>, context: Infe
     const outcome = await orGone(call, job.settled)
     if (outcome === 'gone') {
       job.cancel()
+      statistics.canceled()
       return 'gone'
     }
-    metrics.inference(outcome.waitMs, outcome.runMs)
+    metrics.inference(outcome)
     statistics.record(outcome)
     if (!outcome.ok) return { ok: false, fault: outcome.fault }
     const { buffer, byteOffset, byteLength } = outcome.body

@@ -92,7 +92,6 @@ describe('a slow client', () => {
         models,
         state,
         metrics: createMetrics(config, { models, ready: () => false }),
-        observer: { finished() {} },
         answering: { revision: 'r', closing: () => false },
         maxBodyBytes: 1000,
         observer: { finished: () => {} },
