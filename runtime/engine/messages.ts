@@ -22,6 +22,8 @@ export interface LoadOrder extends EngineOptions {
   readonly warmupRequests: number
   /** The most requests of one run; `Auto` measures it; 1 runs every request alone. */
   readonly maxBatch: number | 'Auto'
+  /** Another worker has proved that `maxBatch` is right, so it is not tried again. */
+  readonly batchProved?: boolean
 }
 
 /** Requests that wait together: what of them fits together shares runs of the model. */

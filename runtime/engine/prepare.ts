@@ -5,7 +5,7 @@
 import { fault } from '../errors.ts'
 import type { Tensor } from '../tensor.ts'
 import { stack } from './batch.ts'
-import { testBatching } from './batchtest.ts'
+import { testBatching, type BatchTest } from './batchtest.ts'
 import { tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
 import { gpuShare } from './gpu.ts'
@@ -35,13 +35,13 @@ export interface Sample {
  */
 export function prepare(
   engine: Engine,
-  { device, maxBatch, warmupRequests }: LoadOrder,
+  { device, maxBatch, batchProved = false, warmupRequests }: LoadOrder,
   providerTimes: () => ReadonlyMap<string, number>,
 ): Preparation {
   const { inputs, note } = selfTest(engine)
   if (device === 'GPU' && inputs === undefined) throw fault('GpuUnproved', {})
   const onGpu = device === 'GPU' ? gpuShare(providerTimes()) : 0
-  const { batching, sample } = decideBatching(engine, inputs, maxBatch)
+  const { batching, sample } = decideBatching(engine, inputs, maxBatch, batchProved)
   const outputs = engine.signature.outputs.map(({ name }) => name)
   const warmFrom = performance.now()
   const wanted = inputs === undefined ? 0 : warmupRequests
@@ -64,11 +64,12 @@ function decideBatching(
   engine: Engine,
   inputs: readonly Tensor[] | undefined,
   maxBatch: LoadOrder['maxBatch'],
+  proved: boolean,
 ): { readonly batching: Batching; readonly sample: Sample | undefined } {
   const single = inputs && { inputs, rows: 1 }
   const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single })
   if (maxBatch === 1) return off('it was switched off')
-  const test = testBatching(engine, inputs)
+  const test: BatchTest = proved && inputs !== undefined ? { ok: true, row: inputs } : testBatching(engine, inputs)
   if (!test.ok) return off(test.reason)
   const batching =
     maxBatch === 'Auto'

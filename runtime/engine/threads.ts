@@ -23,7 +23,8 @@ export interface MeasuredPlan extends ThreadPlan {
 }
 
 /**
- * The plans to choose from, never empty. The first is the one to begin with. `Auto` uses the whole cores of the quota,
+ * The plans to choose from, never empty. The first is the one to begin with, and
+ * the second the one to take where nothing can be measured. `Auto` uses the whole cores of the quota,
  * at least one; a number is a wish to be fulfilled.
  */
 export function planThreads({ cores, quota }: CpuLimits, setting: number | 'Auto'): readonly ThreadPlan[] {
