@@ -17,6 +17,12 @@ describe('the configuration', () => {
       grpcPort: 9000,
       metricsPort: 9090,
       maxModelBytes: undefined,
+      device: 'CPU',
+      maxBatch: 'Auto',
+      batchMaxDelayMs: 0,
+      tracesUrl: undefined,
+      traceRatio: 0.01,
+      accessLogRatio: 0,
       maxBodyBytes: 64 * 1024 * 1024,
       terminationLog: '/dev/termination-log',
     })
@@ -30,6 +36,13 @@ describe('the configuration', () => {
     expect(
       parseConfig({ SLIPWAY_MODEL_NAME: 'm', SLIPWAY_THREADS: '', SLIPWAY_QUEUE_TIMEOUT_MS: ' ' }, 'serve'),
     ).toMatchObject({ threads: 'Auto', queueTimeoutMs: 30_000 })
+  })
+
+  test.each([
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318/' }, 'http://c:4318/v1/traces'],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://c/t', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://x' }, 'https://c/t'],
+  ])('sends traces by %j to %s', (environment, url) => {
+    expect(parseConfig({ SLIPWAY_MODEL_NAME: 'm', ...environment }, 'serve').tracesUrl).toBe(url)
   })
 
   test.each([
@@ -57,6 +70,18 @@ describe('the configuration', () => {
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_THREADS: '0' }, 'SLIPWAY_THREADS is "0"'],
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_DRAIN_DELAY_MS: '5s' }, 'SLIPWAY_DRAIN_DELAY_MS is "5s"'],
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_LOG_LEVEL: 'loud' }, 'SLIPWAY_LOG_LEVEL is "loud"'],
+    ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_DEVICE: 'TPU' }, 'SLIPWAY_DEVICE is "TPU"; write CPU or GPU'],
+    ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_BATCH_MAX_SIZE: '0' }, 'SLIPWAY_BATCH_MAX_SIZE is "0"'],
+    [
+      'serve',
+      { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_ACCESS_LOG_RATIO: '2' },
+      'SLIPWAY_ACCESS_LOG_RATIO is "2"; write a share',
+    ],
+    [
+      'serve',
+      { SLIPWAY_MODEL_NAME: 'm', OTEL_EXPORTER_OTLP_ENDPOINT: 'collector' },
+      'ENDPOINT is "collector"; write the http',
+    ],
   ] as const)('of %s refuses %j', (command, environment, words) => {
     expect(() => parseConfig(environment, command)).toThrow(words)
   })

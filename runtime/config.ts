@@ -20,6 +20,7 @@ export interface Config {
   readonly modelName: string
   readonly modelVersion: string
   readonly revision: string
+  readonly device: 'CPU' | 'GPU'
   readonly threads: number | 'Auto'
   /** The most requests that share a run of the model; 1 for none. */
   readonly maxBatch: number | 'Auto'
@@ -88,12 +89,10 @@ export function parseConfig(environment: Environment, command: Command): Config 
     refuse(`${name} is "${found}"`, 'write a share from 0 to 1, such as 0.01')
     return fallback
   }
-  const tracesUrl = (): string | undefined => {
-    const traces = text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')
-    const all = text('OTEL_EXPORTER_OTLP_ENDPOINT')
-    const found = traces ?? (all === undefined ? undefined : `${all.replace(/\/$/, '')}/v1/traces`)
-    if (found === undefined || /^https?:\/\/[^/]/.test(found)) return found
-    const name = traces === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+  const collector = (name: string, path: string): string | undefined => {
+    const found = text(name)
+    if (found === undefined) return undefined
+    if (/^https?:\/\/[^/]/.test(found)) return found.replace(/\/$/, '') + path
     refuse(`${name} is "${found}"`, 'write the http:// or https:// address of an OpenTelemetry collector')
     return undefined
   }
@@ -115,6 +114,8 @@ export function parseConfig(environment: Environment, command: Command): Config 
   }
   const wholeOrAuto = (name: string, high: number): number | 'Auto' =>
     text(name)?.toLowerCase() === 'auto' ? 'Auto' : whole(name, 'Auto', 1, high)
+  const device = text('SLIPWAY_DEVICE') ?? 'CPU'
+  if (device !== 'CPU' && device !== 'GPU') refuse(`SLIPWAY_DEVICE is "${device}"`, 'write CPU or GPU')
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
@@ -126,6 +127,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     modelName: modelName ?? 'model',
     modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
     revision: text('SLIPWAY_REVISION') ?? 'none',
+    device: device === 'GPU' ? 'GPU' : 'CPU',
     threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
     maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),
     batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, day),
@@ -144,7 +146,8 @@ export function parseConfig(environment: Environment, command: Command): Config 
     fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
     fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
     stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
-    tracesUrl: tracesUrl(),
+    tracesUrl:
+      collector('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', '') ?? collector('OTEL_EXPORTER_OTLP_ENDPOINT', '/v1/traces'),
     traceRatio: ratio('OTEL_TRACES_SAMPLER_ARG', 0.01),
     accessLogRatio: ratio('SLIPWAY_ACCESS_LOG_RATIO', 0),
     crashes: whole('SLIPWAY_CRASHES', 0, 0, 1_000_000),

@@ -24,6 +24,7 @@ export function describeServer(models: Models, state: ServerState): object {
               digest: facts.digest,
               sizeBytes: facts.sizeBytes,
               loadMs: facts.loaded.loadMs,
+              gpuShare: facts.loaded.gpuShare,
               selfTest: facts.loaded.selfTest,
               batching: facts.loaded.batching,
               threads: { ...facts.loaded.plan, reason: facts.loaded.why, measured: facts.loaded.tried },

@@ -200,6 +200,38 @@ const table = {
     fix: 'save it as one file: onnx.save_model(model, path, save_as_external_data=False)',
   },
 
+  // The GPU that was asked for
+  GpuLibraryMissing: {
+    code: 'GpuUnavailable',
+    status: 500,
+    found: 'a GPU was asked for, and there is no {library} in {folder}',
+    fix: "use a runtime image that carries ONNX Runtime's CUDA libraries, CUDA 12 and cuDNN 9, or set spec.runtime.device to CPU",
+  },
+  GpuDriverMissing: {
+    code: 'GpuUnavailable',
+    status: 500,
+    found: 'a GPU was asked for, and no NVIDIA driver can be reached from this container',
+    fix: 'check that the node has a GPU and its device plugin runs, and that the container asks for one',
+  },
+  GpuRefused: {
+    code: 'GpuUnavailable',
+    status: 500,
+    found: 'a GPU was asked for, and ONNX Runtime cannot use it: {words}',
+    fix: "check that the driver is new enough for CUDA 12 and that the GPU's memory is large enough for the model",
+  },
+  GpuUnused: {
+    code: 'GpuUnavailable',
+    status: 500,
+    found: 'a GPU was asked for, and no part of the model ran on it, only on {providers}',
+    fix: 'export the model with operators that CUDA has, or set spec.runtime.device to CPU',
+  },
+  GpuUnproved: {
+    code: 'GpuUnavailable',
+    status: 500,
+    found: 'a GPU was asked for, and no invented input suits the model, so nobody can tell whether the GPU runs it',
+    fix: 'declare the sizes of its inputs when exporting it, or set spec.runtime.device to CPU',
+  },
+
   // A request's way to the model
   UnknownPath: {
     code: 'UnknownPath',

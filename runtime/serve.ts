@@ -8,7 +8,7 @@ import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
 import { parseDesired, readVersions, watchText, type Desired } from './desired.ts'
 import type { PoolLoaded } from './engine/pool.ts'
 import type { Worked } from './engine/thread.ts'
-import { affordable, planThreads } from './engine/threads.ts'
+import { affordable, onePlan, planThreads } from './engine/threads.ts'
 import { describeServer } from './describe.ts'
 import { sendJson } from './http/answer.ts'
 import { createGrpcServer } from './grpc/server.ts'
@@ -47,7 +47,7 @@ export interface Serving {
  * @throws Fault when the model cannot be verified or loaded
  */
 export async function serve(config: Config, { entry, log, signals, exit, version }: ServeOptions): Promise<Serving> {
-  const plans = planThreads(readCpuLimits(), config.threads)
+  const plans = config.device === 'GPU' ? [onePlan] : planThreads(readCpuLimits(), config.threads)
   const models = new Models(config.modelName)
   const state = new ServerState(models)
   const metrics = createMetrics(config, { models, ready: () => state.health().ready })
@@ -152,10 +152,10 @@ export async function serve(config: Config, { entry, log, signals, exit, version
       const memory = readMemoryLimit()
       const others = models.list().reduce((sum, { facts }) => sum + (facts?.sizeBytes ?? 0), 0)
       checkMemory(sizeBytes + others, memory)
-      const { maxBatch, warmupRequests } = config
+      const { device, maxBatch, warmupRequests } = config
       const [begin, ...further] = plans
       const fitting = affordable(further, sizeBytes, ownMemoryBytes + 2 * others, memory)
-      const order = { sizeBytes, maxBatch, warmupRequests }
+      const order = { device, sizeBytes, maxBatch, warmupRequests }
       const loaded = await live.load(digest, order, begin === undefined ? [] : [begin, ...fitting])
       logLoaded(log, live, { sizeBytes, digest }, loaded)
     },

@@ -16,7 +16,10 @@ export interface Engine {
   dispose(): void
 }
 
+export type Device = 'CPU' | 'GPU'
+
 export interface EngineOptions {
+  readonly device: Device
   readonly intraOpThreads: number
   readonly spinning: boolean
 }

@@ -22,6 +22,8 @@ export interface LoadOrder extends EngineOptions {
   readonly warmupRequests: number
   /** The most requests of one run; `Auto` measures it; 1 runs every request alone. */
   readonly maxBatch: number | 'Auto'
+  /** Another worker has proved that `maxBatch` is right, so it is not tried again. */
+  readonly batchProved?: boolean
 }
 
 /** Requests that wait together: what of them fits together shares runs of the model. */
@@ -53,6 +55,8 @@ export interface LoadedReply {
   readonly selfTest: string
   /** The inputs that it ran on, with their sizes; undefined when no invented ones suited. */
   readonly example: readonly TensorSpec[] | undefined
+  /** The share of its time that the model computed on a GPU, from 0 to 1. */
+  readonly gpuShare: number
   readonly batching: Batching
   readonly warmupRuns: number
   readonly warmupMs: number

@@ -5,21 +5,33 @@
  * The package's own `run` only defers the same blocking call, and its Tensor class refuses float16 on Node 24
  * (microsoft/onnxruntime#26791); plain objects passed to the binding work for every type.
  */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { env, type Tensor as OrtTensor } from 'onnxruntime-node'
 import { binding, initOrt } from 'onnxruntime-node/dist/binding.js'
 import { fault, printBytes, wordsOf, type Fault } from '../errors.ts'
 import { tensor, type Datatype, type Signature, type Tensor, type TensorData, type TensorSpec } from '../tensor.ts'
 import type { Engine, EngineOptions } from './engine.ts'
+import { gpuFault, gpuSurroundings, providerTimes } from './gpu.ts'
 
 /**
  * Loads a model file and reads its signature.
  * @param sizeBytes the file's size, for messages
  * @throws Fault `ModelInvalid` or `ModelUnsupported`
  */
-export function loadOnnx(file: string, sizeBytes: number, { intraOpThreads, spinning }: EngineOptions): Engine {
+export function loadOnnx(
+  file: string,
+  sizeBytes: number,
+  { device, intraOpThreads, spinning }: EngineOptions,
+): OnnxEngine {
   const session = new runtime.InferenceSession()
+  const profiles = device === 'GPU' ? mkdtempSync(join(tmpdir(), 'slipway-profile-')) : undefined
   try {
     session.loadModel(file, {
+      // With the CPU as a second choice ONNX Runtime would take it without a word.
+      executionProviders: [device === 'GPU' ? 'cuda' : 'cpu'],
+      ...(profiles === undefined ? {} : { enableProfiling: true, profileFilePrefix: join(profiles, 'run') }),
       intraOpNumThreads: intraOpThreads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
@@ -28,22 +40,28 @@ export function loadOnnx(file: string, sizeBytes: number, { intraOpThreads, spin
       extra: { session: { intra_op: { allow_spinning: spinning ? '1' : '0' } } },
     })
   } catch (error) {
-    throw loadFault(wordsOf(error), sizeBytes)
+    const words = wordsOf(error)
+    if (device === 'GPU' && /ExecutionProvider|CUDA|cudnn|cublas/i.test(words)) {
+      throw gpuFault(tidy(words), gpuSurroundings())
+    }
+    throw loadFault(words, sizeBytes)
   }
   try {
-    return new OnnxEngine(session)
+    return new OnnxEngine(session, profiles)
   } catch (error) {
     session.dispose()
     throw error
   }
 }
 
-class OnnxEngine implements Engine {
+export class OnnxEngine implements Engine {
   readonly signature: Signature
   readonly #session: NativeSession
+  readonly #profiles: string | undefined
 
-  constructor(session: NativeSession) {
+  constructor(session: NativeSession, profiles: string | undefined) {
     this.#session = session
+    this.#profiles = profiles
     this.signature = {
       inputs: session.inputMetadata.map((value) => specOf(value, 'input')),
       outputs: session.outputMetadata.map((value) => specOf(value, 'output')),
@@ -72,6 +90,20 @@ class OnnxEngine implements Engine {
     })
   }
 
+  /**
+   * Time that each execution provider computed since loading, in microseconds. It is counted for a GPU only, and only
+   * until this is called.
+   */
+  providerTimes(): ReadonlyMap<string, number> {
+    const folder = this.#profiles
+    if (folder === undefined) return new Map()
+    this.#session.endProfiling()
+    const [name = ''] = readdirSync(folder)
+    const times = providerTimes(readFileSync(join(folder, name), 'utf8'))
+    rmSync(folder, { recursive: true })
+    return times
+  }
+
   dispose(): void {
     this.#session.dispose()
   }
@@ -98,6 +130,7 @@ interface NativeSession {
   readonly inputMetadata: readonly NativeValue[]
   readonly outputMetadata: readonly NativeValue[]
   run(feeds: object, fetches: object, options: object): Readonly<Record<string, OrtTensor>>
+  endProfiling(): void
   dispose(): void
 }
 

@@ -3,7 +3,6 @@
  * It must not queue: what no worker can take now is the scheduler's business.
  */
 import type { Signature, TensorSpec } from '../tensor.ts'
-import type { EngineOptions } from './engine.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
 import { EngineThread, type Ask, type ThreadEvents, type Worked } from './thread.ts'
@@ -72,7 +71,10 @@ export class EnginePool {
    * Loads the model under the first plan, tries the others if there are any and it is worth it, and stays with the best.
    * @throws Fault when the model cannot be loaded
    */
-  async load(order: Omit<LoadOrder, 'type' | keyof EngineOptions>, plans: readonly ThreadPlan[]): Promise<PoolLoaded> {
+  async load(
+    order: Omit<LoadOrder, 'type' | 'intraOpThreads' | 'spinning'>,
+    plans: readonly ThreadPlan[],
+  ): Promise<PoolLoaded> {
     const [begin, ...others] = plans
     if (begin === undefined) throw new Error('a pool needs a plan')
     const first = await this.#start(begin, order)
@@ -80,20 +82,32 @@ export class EnginePool {
     this.#signature = first.reply.signature
     this.#example = first.reply.example
     this.#batching = first.reply.batching
-    const { loadMs, runMs } = first.reply
-    const off = (why: string): PoolLoaded => ({ ...first.reply, plan: begin, tried: [], why })
-    if (others.length === 0) return off('only one plan fits')
-    if (runMs === undefined) return off('no invented input suits the model, so no plan could be measured')
-    if (runMs < shortRunMs) return off(`a run takes less than ${shortRunMs} ms, so other threads would not help`)
-    const expectedMs = others.reduce((sum, { workers }) => sum + workers * loadMs + measureMs, 0)
-    if (expectedMs > tuneBudgetMs) return off(`trying other plans would take ${Math.round(expectedMs / 1000)} s`)
+    const { loadMs, runMs, batching } = first.reply
+    // What the first worker found out about batches holds for all, and a few runs are enough to plan their memory.
+    const again = {
+      ...order,
+      maxBatch: batching.maxSize,
+      batchProved: true,
+      warmupRequests: Math.min(2, order.warmupRequests),
+    }
+    const [usual] = others
+    const stay = (why: string): PoolLoaded => ({ ...first.reply, plan: begin, tried: [], why })
+    const take = async (plan: ThreadPlan, why: string): Promise<PoolLoaded> => {
+      const { threads } = await this.#start(plan, again)
+      this.#threads = threads
+      await closeAll(first.threads)
+      return { ...first.reply, plan, tried: [], why }
+    }
+    if (usual === undefined) return stay('only one plan fits')
+    if (runMs === undefined) return take(usual, 'no invented input suits the model, so no plan could be measured')
+    if (runMs < shortRunMs) return stay(`a run takes less than ${shortRunMs} ms, so other threads would not help`)
+    const expectedMs = others.reduce((sum, { workers }) => sum + workers * (loadMs + 4 * runMs) + measureMs, 0)
+    if (expectedMs > tuneBudgetMs) return take(usual, `trying all plans would take ${Math.round(expectedMs / 1000)} s`)
 
-    // What the first worker found out about batches holds for all.
-    const settled = { ...order, maxBatch: first.reply.batching.maxSize }
     const tried = [{ plan: begin, threads: first.threads, perSecond: await rate(first.threads) }]
     for (const plan of others) {
       // oxlint-disable-next-line no-await-in-loop -- plans would disturb each other
-      const { threads } = await this.#start(plan, settled)
+      const { threads } = await this.#start(plan, again)
       // oxlint-disable-next-line no-await-in-loop
       tried.push({ plan, threads, perSecond: await rate(threads) })
     }
@@ -101,26 +115,30 @@ export class EnginePool {
     const chosen = tried[measured.indexOf(choosePlan(measured))]
     if (chosen === undefined) throw new Error('the chosen plan is not among those tried')
     this.#threads = chosen.threads
-    await Promise.all(tried.flatMap(({ threads }) => (threads === chosen.threads ? [] : threads.map((t) => t.close()))))
+    await closeAll(tried.flatMap(({ threads }) => (threads === chosen.threads ? [] : threads)))
     return { ...first.reply, plan: chosen.plan, tried: measured, why: 'it was the fastest, or nearly' }
   }
 
   /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */
   async #start(
     { workers, ...engine }: ThreadPlan,
-    order: Omit<LoadOrder, 'type' | keyof EngineOptions>,
+    order: Omit<LoadOrder, 'type' | 'intraOpThreads' | 'spinning'>,
   ): Promise<{ readonly threads: EngineThread[]; readonly reply: LoadedReply }> {
     const { entry, now, onWorked } = this.#options
     const events: ThreadEvents = { onChange: () => this.#onChange(), ...(onWorked === undefined ? {} : { onWorked }) }
     const threads: EngineThread[] = []
     let first: LoadedReply | undefined
-    for (let index = 0; index < workers; index++) {
-      const thread = new EngineThread(entry, events, now)
-      threads.push(thread)
-      const maxBatch = first?.batching.maxSize ?? order.maxBatch
-      // oxlint-disable-next-line no-await-in-loop -- on purpose, see above
-      const reply = await thread.load({ ...order, ...engine, maxBatch })
-      first ??= reply
+    try {
+      for (let index = 0; index < workers; index++) {
+        const thread = new EngineThread(entry, events, now)
+        threads.push(thread)
+        // oxlint-disable-next-line no-await-in-loop -- on purpose, see above
+        const reply = await thread.load({ ...order, ...engine })
+        first ??= reply
+      }
+    } catch (error) {
+      await closeAll(threads)
+      throw error
     }
     if (first === undefined) throw new Error('a plan needs at least one worker')
     return { threads, reply: first }
@@ -157,7 +175,7 @@ export class EnginePool {
 
   /** Ends the workers, which must be idle. */
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.close()))
+    await closeAll(this.#threads)
   }
 }
 
@@ -165,4 +183,8 @@ export class EnginePool {
 async function rate(threads: readonly EngineThread[]): Promise<number> {
   const rates = await Promise.all(threads.map((thread) => thread.measure(measureMs)))
   return rates.reduce((sum, perSecond) => sum + perSecond, 0)
+}
+
+async function closeAll(threads: readonly EngineThread[]): Promise<void> {
+  await Promise.all(threads.map((thread) => thread.close()))
 }

@@ -2,11 +2,13 @@
  * What happens between loading a model and serving it: the self-test, the decision about batches, and warming up.
  * It must end in bounded time: a slow model must not keep a pod from its users.
  */
+import { fault } from '../errors.ts'
 import type { Tensor } from '../tensor.ts'
 import { stack } from './batch.ts'
-import { testBatching } from './batchtest.ts'
+import { testBatching, type BatchTest } from './batchtest.ts'
 import { tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
+import { gpuShare } from './gpu.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { selfTest } from './selftest.ts'
 
@@ -27,10 +29,19 @@ export interface Sample {
   readonly rows: number
 }
 
-/** @throws Fault `SelfTestFailed` */
-export function prepare(engine: Engine, { maxBatch, warmupRequests }: LoadOrder): Preparation {
+/**
+ * @param providerTimes what each execution provider computed until now, in microseconds
+ * @throws Fault `SelfTestFailed`, or `GpuUnavailable` when a GPU was asked for and does not compute
+ */
+export function prepare(
+  engine: Engine,
+  { device, maxBatch, batchProved = false, warmupRequests }: LoadOrder,
+  providerTimes: () => ReadonlyMap<string, number>,
+): Preparation {
   const { inputs, note } = selfTest(engine)
-  const { batching, sample } = decideBatching(engine, inputs, maxBatch)
+  if (device === 'GPU' && inputs === undefined) throw fault('GpuUnproved', {})
+  const onGpu = device === 'GPU' ? gpuShare(providerTimes()) : 0
+  const { batching, sample } = decideBatching(engine, inputs, maxBatch, batchProved)
   const outputs = engine.signature.outputs.map(({ name }) => name)
   const warmFrom = performance.now()
   const wanted = inputs === undefined ? 0 : warmupRequests
@@ -43,18 +54,22 @@ export function prepare(engine: Engine, { maxBatch, warmupRequests }: LoadOrder)
   const example = inputs?.map(({ name, datatype, shape }) => ({ name, datatype, shape }))
   const runMs = batching.measured[0]?.runMs ?? runs.toSorted((a, b) => a - b)[runs.length >> 1]
   const warmupMs = performance.now() - warmFrom
-  return { prepared: { selfTest: note, example, batching, warmupRuns: runs.length, warmupMs, runMs }, sample }
+  return {
+    prepared: { selfTest: note, gpuShare: onGpu, example, batching, warmupRuns: runs.length, warmupMs, runMs },
+    sample,
+  }
 }
 
 function decideBatching(
   engine: Engine,
   inputs: readonly Tensor[] | undefined,
   maxBatch: LoadOrder['maxBatch'],
+  proved: boolean,
 ): { readonly batching: Batching; readonly sample: Sample | undefined } {
   const single = inputs && { inputs, rows: 1 }
   const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single })
   if (maxBatch === 1) return off('it was switched off')
-  const test = testBatching(engine, inputs)
+  const test: BatchTest = proved && inputs !== undefined ? { ok: true, row: inputs } : testBatching(engine, inputs)
   if (!test.ok) return off(test.reason)
   const batching =
     maxBatch === 'Auto'

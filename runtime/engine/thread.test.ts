@@ -24,7 +24,7 @@ writeFileSync(
   })
   parentPort.on('message', ({ type, asks }) => {
     if (type === 'load') return parentPort.postMessage({
-      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1,
+      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1, gpuShare: 0,
       batching: { maxSize: 1, reason: '', measured: [] },
     })
     for (const { id, body } of asks) {
@@ -56,6 +56,7 @@ const start = async (workers = 1) => {
   const state = new ServerState(pool)
   await pool.load(
     {
+      device: 'CPU',
       file: '',
       sizeBytes: 0,
       modelName: '',

@@ -54,9 +54,10 @@ export class EngineThread {
   readonly #now: () => number
   /** When the request that runs now began to run, as far as this thread can know. */
   #busySince = 0
-  /** Time that one request of the last reply took, and how many shared its run. */
+  /** Time that one request of the last reply took. */
   #lastWorkMs = Infinity
-  #lastBatch = 1
+  /** Whether requests share runs. */
+  #batches = false
   #nextId = 1
   #gone: string | undefined
   #loading: { resolve: (reply: LoadedReply) => void; reject: (error: Error) => void } | undefined
@@ -79,7 +80,7 @@ export class EngineThread {
   get free(): boolean {
     if (this.#gone !== undefined) return false
     // What is sent ahead cannot join a batch any more, so where batches form nothing is.
-    const ahead = this.#lastBatch > 1 ? 0 : Math.min(maxAhead, Math.floor(aheadMs / this.#lastWorkMs))
+    const ahead = this.#batches ? 0 : Math.min(maxAhead, Math.floor(aheadMs / this.#lastWorkMs))
     return this.#pending.size <= ahead
   }
 
@@ -147,6 +148,7 @@ export class EngineThread {
     if (reply.type === 'loaded' || reply.type === 'loadFailed') {
       const loading = this.#loading
       this.#loading = undefined
+      if (reply.type === 'loaded') this.#batches = reply.batching.maxSize > 1
       if (reply.type === 'loaded') loading?.resolve(reply)
       else loading?.reject(new Fault(reply.fault))
       return
@@ -159,10 +161,7 @@ export class EngineThread {
     this.#busySince = this.#now()
     const [first] = reply.results
     // A refused request says nothing about how long the next one will take.
-    if (first?.ok === true) {
-      this.#lastWorkMs = reply.workMs / reply.results.length
-      this.#lastBatch = reply.results.length
-    }
+    if (first?.ok === true) this.#lastWorkMs = reply.workMs / reply.results.length
     const { workMs, retried } = reply
     const { runMs = 0, batchSize = 0 } = first?.times ?? {}
     this.#events.onWorked?.({ workMs, retried, runMs, batchSize })

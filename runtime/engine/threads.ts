@@ -14,13 +14,17 @@ export interface ThreadPlan {
   readonly spinning: boolean
 }
 
+/** One worker with one thread: where a GPU computes, or as a beginning. */
+export const onePlan: ThreadPlan = { workers: 1, intraOpThreads: 1, spinning: false }
+
 /** A plan and how many rows a second its workers ran together. */
 export interface MeasuredPlan extends ThreadPlan {
   readonly perSecond: number
 }
 
 /**
- * The plans to choose from, never empty. The first is the one to begin with. `Auto` uses the whole cores of the quota,
+ * The plans to choose from, never empty. The first is the one to begin with, and
+ * the second the one to take where nothing can be measured. `Auto` uses the whole cores of the quota,
  * at least one; a number is a wish to be fulfilled.
  */
 export function planThreads({ cores, quota }: CpuLimits, setting: number | 'Auto'): readonly ThreadPlan[] {

@@ -42,7 +42,7 @@ function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply
     const engine = loadOnnx(order.file, order.sizeBytes, order)
     const loadMs = performance.now() - started
     const { signature } = engine
-    const { prepared, sample } = prepare(engine, order)
+    const { prepared, sample } = prepare(engine, order, () => engine.providerTimes())
     return {
       loaded: {
         engine,

@@ -37,6 +37,7 @@ export async function inspectModel(options: InspectOptions): Promise<Inspection>
       modelVersion: '',
       warmupRequests: 0,
       maxBatch: 1,
+      device: 'CPU',
       intraOpThreads,
       spinning: false,
     })

@@ -23,13 +23,13 @@ writeFileSync(
   let orders = 0
   parentPort.on('message', ({ type, asks }) => {
     if (type === 'load') return parentPort.postMessage({
-      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1,
+      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1, gpuShare: 0,
       batching: { maxSize: 8, reason: '', measured: [] },
     })
     const order = ++orders
     const until = performance.now() + asks[0].body[0]
     while (performance.now() < until);
-    const times = { decodeMs: 0, runMs: 1, encodeMs: 0, batchSize: asks.length }
+    const times = { decodeMs: 0, runMs: 1, gpuShare: 0, encodeMs: 0, batchSize: asks.length }
     const results = asks.map(({ id, body }) => body[2] === 33
       ? { id, ok: false, fault: { code: 'Refused', status: 400, message: Buffer.from(body).toString('hex'), retryable: false }, times }
       : { id, ok: true, body: new Uint8Array([...body, order]), headers: {}, times })
@@ -62,6 +62,7 @@ const start = async (workers: number, options: Partial<SchedulerOptions> = {}) =
   })
   await pool.load(
     {
+      device: 'CPU',
       file: '',
       sizeBytes: 0,
       modelName: '',
