@@ -7,6 +7,7 @@ import type { Observed } from '../rollout/observed.ts'
 import type { Rollout, Transition } from '../rollout/decision.ts'
 import { next, suspended } from '../rollout/next.ts'
 import { hasTraffic } from '../rollout/states.ts'
+import { mayRemove, wantedPods } from '../rollout/wanted.ts'
 import { directService, modelRevision, resolveJob, revisionDeployment, type ResolvedModel } from './desired/children.ts'
 import { newestFirst, resolveJobName } from './names.ts'
 import { statusOf } from './status.ts'
@@ -74,21 +75,20 @@ const rolloutOf = (status: ModelDeploymentStatus | undefined): Rollout => ({
   ...(status?.candidate && { candidate: status.candidate }),
   ...(status?.rejected && { rejected: status.rejected }),
   ...(status?.history && { history: status.history }),
+  ...(status?.traffic && { traffic: status.traffic }),
+  ...(status?.rollouts !== undefined && { rollouts: status.rollouts }),
+  ...(status?.lastCommand && { lastCommand: status.lastCommand }),
 })
 
 /** The children that the persisted status calls for. */
 const wanted = (seen: Seen, rollout: Rollout): Action[] => {
-  const { candidate, stable, previous } = rollout
+  const { candidate, stable } = rollout
   const actions: Action[] = []
   if (candidate?.state === 'Pending' && seen.observed.refusal === undefined) actions.push(...resolving(seen, candidate))
-  const running = [stable, previous, candidate?.state === 'Pending' ? undefined : candidate].filter(
-    (r) => r !== undefined,
-  )
-  for (const name of new Set(running.map((r) => r.revision))) {
+  for (const { revision: name, replicas } of wantedPods(seen.deployment.spec, rollout, seen.observed)) {
     const revision = seen.revisions.find((r) => r.metadata.name === name)
     // Without its record a revision's pods cannot be made again; those that run are left alone.
     if (revision === undefined) continue
-    const replicas = seen.deployment.spec.replicas
     const object = revisionDeployment(seen.deployment, name, revision.spec.podTemplate, replicas)
     actions.push({ do: 'apply', object, why: `${name} needs ${replicas} pods` })
   }
@@ -135,7 +135,7 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const needed = new Set([...referred, ...(target.kind === 'Revision' ? [target.revision] : [])])
   const selected = seen.observed.service.revision
   const deployments = seen.deployments
-    .filter((name) => !referred.has(name) && name !== selected)
+    .filter((name) => mayRemove(seen.deployment.spec, rollout, seen.observed, name))
     .map((name): Action => ({ do: 'delete', kind: 'Deployment', name, why: `${name} serves nobody any more` }))
   const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
   // The Job of a revision that is resolved has ended, though its controller may not have said so yet: it stays for its log.

@@ -6,7 +6,10 @@ import type { Observed, RevisionFacts, Trouble } from './observed.ts'
 import { cut } from './text.ts'
 
 /** The part of the status that a rollout owns; conditions and counts are derived from it elsewhere. */
-export type Rollout = Pick<ModelDeploymentStatus, 'stable' | 'previous' | 'candidate' | 'rejected' | 'history'>
+export type Rollout = Pick<
+  ModelDeploymentStatus,
+  'stable' | 'previous' | 'candidate' | 'rejected' | 'history' | 'traffic' | 'rollouts' | 'lastCommand'
+>
 
 /** One transition: it goes to the history and becomes an Event, with the same words. */
 export interface Transition {
