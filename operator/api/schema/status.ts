@@ -93,6 +93,13 @@ const candidate = object(
           'How far it is within its step: Scale waits for pods, Shift for the routers, Analyse for evidence, Gate for a person.',
       }),
     ),
+    stepWeight: Type.Optional(
+      integer({
+        description: 'The share of requests that its step is about, in thousandths.',
+        minimum: 0,
+        maximum: 1000,
+      }),
+    ),
     replicas: Type.Optional(integer({ description: 'How many pods it needs in this step.', minimum: 0 })),
     stableReplicas: Type.Optional(
       integer({

@@ -67,6 +67,7 @@ const fullStatus: Required<ModelDeploymentStatus> = {
     retryToken: 'again',
     rollout: 2,
     substep: 'Analyse',
+    stepWeight: 250,
     replicas: 1,
     stableReplicas: 3,
     ackedAt: at,
