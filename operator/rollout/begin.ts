@@ -82,7 +82,6 @@ export const stepTo = (
     attempt: attemptOf(situation, previous.hash),
     state: 'Promoting',
     enteredAt: at(now),
-    endsBy: at(now + parseDuration(spec.rollout.deadlines.total)),
     ...numbered(situation),
     ...(back && { back }),
   }
@@ -100,10 +99,14 @@ const attemptOf = ({ rollout }: Situation, hash: string): number =>
 const nextNumber = ({ rollout, seen }: Situation): number =>
   Math.max(rollout.rollouts ?? 0, rollout.stable?.rollout ?? 0, ...seen.pods.map((p) => p.stamp ?? 0)) + 1
 
-const numbered = (situation: Situation): Pick<Candidate, 'rollout' | 'stableReplicas'> => {
-  const { spec, rollout } = situation
+const numbered = (situation: Situation): Pick<Candidate, 'rollout' | 'stableReplicas' | 'endsBy'> => {
+  const { spec, rollout, now } = situation
   if (isDirect(spec)) return {}
-  return { rollout: nextNumber(situation), ...(rollout.stable && { stableReplicas: spec.replicas }) }
+  return {
+    rollout: nextNumber(situation),
+    endsBy: at(now + parseDuration(spec.rollout.deadlines.total)),
+    ...(rollout.stable && { stableReplicas: spec.replicas }),
+  }
 }
 
 const counted = (situation: Situation) => (isDirect(situation.spec) ? {} : { rollouts: nextNumber(situation) })

@@ -30,6 +30,8 @@ export type Intent =
       readonly replicas: number
       readonly stamp?: number
       readonly version: number
+      /** The spec asks for no pods at all, whoever is still sent to them. */
+      readonly isAsked?: boolean
     }
   | { readonly kind: 'delete'; readonly revision: number; readonly version: number }
 
@@ -64,6 +66,8 @@ export interface Mood {
   readonly resolution?: Resolution
   readonly command?: Command
   readonly refusal?: NonNullable<Observed['refusal']>
+  /** Routers, by number, that cannot be asked. */
+  readonly unreachable?: readonly number[]
 }
 
 /** How the world differs from the one we build for; each must be found out (research/rollouts.md 6.5). */
@@ -144,6 +148,7 @@ export const observe = (world: World, mood: Mood = {}, faults: Faults = {}): Obs
     })),
     service: { readyEndpoints: {} },
     routers: routers.map((applied, i) => {
+      if (mood.unreachable?.includes(i) === true) return { name: `router-${i}` }
       const epoch = faults.withoutAcks === true ? rollout.traffic?.epoch : applied?.epoch
       const most = applied?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
       return {
@@ -199,7 +204,7 @@ const actions = (world: World, seen: Observed, report: (violation: Violation) =>
     if (!world.revisions.includes(version)) continue
     if (live?.replicas === replicas && live.stamp === stamp) continue
     const entry = { kind: 'apply', revision: version, replicas, version: live?.version ?? 0 } as const
-    due.push({ ...entry, ...(stamp !== undefined && { stamp }) })
+    due.push({ ...entry, ...(stamp !== undefined && { stamp }), ...(spec.replicas === 0 && { isAsked: true }) })
   }
   const removed = Object.keys(workloads)
     .map(Number)
@@ -248,7 +253,8 @@ const workloadWritten = (
   const isAsRead = (live?.version ?? 0) === intent.version
   if (!isAsRead && (faults.withoutFencing !== true || live === undefined)) return world
   const replicas = intent.kind === 'delete' ? 0 : intent.replicas
-  if (replicas === 0 && (live?.replicas ?? 0) > 0 && isRouted(world, revision))
+  const isAsked = intent.kind === 'apply' && intent.isAsked === true
+  if (replicas === 0 && (live?.replicas ?? 0) > 0 && !isAsked && isRouted(world, revision))
     report({
       invariant: 'I3',
       message: `${nameOf(revision)} is taken away while a router, or the wanted setting, sends requests to it.`,
@@ -297,7 +303,7 @@ export const withSpec = (world: World, rollout: Partial<ModelDeploymentSpec['rol
 })
 
 /** Whether nothing is under way and everybody is answered by what should answer. */
-export const isSettled = ({ rollout, target, workloads, routers, spec }: World): boolean => {
+export const isSettled = ({ rollout, target, workloads, routers, revisions, spec }: World): boolean => {
   const { stable, previous, candidate, traffic } = rollout
   if (candidate !== undefined) return false
   const isRejected = rollout.rejected?.some((r) => r.hash === `${target}`) === true
@@ -306,6 +312,8 @@ export const isSettled = ({ rollout, target, workloads, routers, spec }: World):
   const roles = [stable, previous].flatMap((r) => r?.revision ?? [])
   if (Object.keys(workloads).some((v) => !roles.includes(nameOf(Number(v))))) return false
   const live = workloads[versionOf(stable.revision)]
+  // Without its record, stable's pods run on and cannot be made again: the status asks for another version.
+  if (!revisions.includes(versionOf(stable.revision))) return true
   return live?.ready === spec.replicas && routers.every((r) => r?.epoch === traffic?.epoch)
 }
 
