@@ -9,6 +9,7 @@ import {
   at,
   entered,
   isDirect,
+  nextNumber,
   pointerFacts,
   readyOf,
   rejectionOf,
@@ -16,7 +17,7 @@ import {
 } from './decision.ts'
 import { stopsStableFirst, stepOf } from './steps.ts'
 import { takeStep } from './states/step.ts'
-import { allRequests } from './traffic.ts'
+import { allRequests, newSetting } from './traffic.ts'
 
 /** A new target and nobody in its way: it becomes the candidate. */
 export const begin = (situation: Situation): Decision | undefined => {
@@ -47,7 +48,7 @@ export const begin = (situation: Situation): Decision | undefined => {
   }
   return {
     kind: 'Move',
-    rollout: { ...rollout, candidate, ...counted(situation) },
+    rollout: { ...rollout, candidate, ...counted(situation), ...opened(situation) },
     transition: {
       from: isDirect(spec) || previous === undefined ? 'Idle' : 'Observing',
       to: candidate.state,
@@ -95,10 +96,6 @@ export const stepTo = (
 const attemptOf = ({ rollout }: Situation, hash: string): number =>
   (rollout.rejected?.find((r) => r.hash === hash)?.attempt ?? 0) + 1
 
-/** Routers and fencing need a number that no rollout of this object had before, also when the status was lost. */
-const nextNumber = ({ rollout, seen }: Situation): number =>
-  Math.max(rollout.rollouts ?? 0, rollout.stable?.rollout ?? 0, ...seen.pods.map((p) => p.stamp ?? 0)) + 1
-
 const numbered = (situation: Situation): Pick<Candidate, 'rollout' | 'stableReplicas' | 'endsBy'> => {
   const { spec, rollout, now } = situation
   if (isDirect(spec)) return {}
@@ -108,5 +105,9 @@ const numbered = (situation: Situation): Pick<Candidate, 'rollout' | 'stableRepl
     ...(rollout.stable && { stableReplicas: spec.replicas }),
   }
 }
+
+/** Before the first version routers are told that nobody is answered: what they acknowledge lets pods go again. */
+const opened = ({ spec, rollout, seen }: Situation) =>
+  isDirect(spec) || rollout.traffic !== undefined ? {} : { traffic: newSetting(undefined, seen, {}) }
 
 const counted = (situation: Situation) => (isDirect(situation.spec) ? {} : { rollouts: nextNumber(situation) })

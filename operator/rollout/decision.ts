@@ -158,6 +158,16 @@ export const pointerFacts = (revision: RevisionFacts) => ({
   image: revision.image,
 })
 
+/** A number that no Deployment of this object was stamped with before, also when the status was lost. */
+export const nextNumber = ({ rollout, seen }: Situation): number =>
+  Math.max(rollout.rollouts ?? 0, rollout.stable?.rollout ?? 0, ...seen.pods.map((p) => p.stamp ?? 0)) + 1
+
+/** Whether the Deployment carries the number: whatever was planned for it earlier can no longer be carried out. */
+export const isStamped = (
+  seen: Observed,
+  { revision, rollout }: { readonly revision: string; readonly rollout?: number },
+): boolean => rollout === undefined || podsOf(seen, revision)?.stamp === rollout
+
 export const podsOf = (seen: Observed, revision: string): PodCount | undefined =>
   seen.pods.find((p) => p.revision === revision)
 

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { placeOf } from './decision.ts'
 import { operations } from './commands.ts'
+import { isLeaving } from './states/leaving.ts'
 import type { Violation } from './invariants.ts'
 import type { CheckResult, Command } from './observed.ts'
 import {
@@ -42,6 +43,8 @@ export type Event =
   | { readonly do: 'figures'; readonly kind: 'good' | 'bad' | 'few' | 'none' | 'missing' }
   | { readonly do: 'golden' | 'shadow'; readonly verdict: CheckResult['verdict']; readonly late: boolean }
   | { readonly do: 'plan' | 'perform' | 'die'; readonly controller: number }
+  /** Several looks of the operator in a row, with all that they ask for: how a rollout gets anywhere between faults. */
+  | { readonly do: 'rounds'; readonly count: number; readonly lucky: boolean }
   | { readonly do: 'clock'; readonly ms: number }
   | { readonly do: 'lose'; readonly what: 'revision' | 'workload'; readonly version: number }
   | { readonly do: 'wipe' }
@@ -52,32 +55,66 @@ const version = fc.constantFrom(...versions)
 const router = fc.integer({ min: 0, max: 2 })
 const controller = fc.integer({ min: 0, max: 1 })
 
-const policies = fc.record(
+type Policy = Partial<ModelDeploymentSpec['rollout']>
+
+/** One field of spec.rollout at a time, so that most of them keep what lets a rollout get far. */
+const policies = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom<Policy>({ paused: true }, { paused: false }, { retryToken: 'again' }) },
   {
-    steps: fc.constantFrom<NonNullable<ModelDeploymentSpec['rollout']['steps']>[]>(
-      [{ weight: 1, minDuration: '1m' }, { weight: 50 }],
-      [
-        { weight: 20, gate: 'Manual' as const },
-        { weight: 100, gate: 'Manual' as const },
-      ],
-      [{ weight: 5, minDuration: '0s' }],
+    weight: 4,
+    arbitrary: fc.constantFrom<Policy>(
+      { steps: [{ weight: 1, minDuration: '1m' }, { weight: 50 }] },
+      {
+        steps: [
+          { weight: 20, gate: 'Manual' },
+          { weight: 100, gate: 'Manual' },
+        ],
+      },
+      { steps: [{ weight: 5, minDuration: '0s' }] },
     ),
-    onInconclusive: fc.constantFrom('Hold' as const, 'Rollback' as const, 'Promote' as const),
-    onNoTraffic: fc.constantFrom('Proceed' as const, 'Hold' as const),
-    onMetricsError: fc.constantFrom('Hold' as const, 'Rollback' as const),
-    onStableUnhealthy: fc.constantFrom('PreferHealthy' as const, 'Hold' as const),
-    capacity: fc.constantFrom('Surge' as const, 'Borrow' as const, 'Recreate' as const),
-    strategy: fc.constantFrom('Canary' as const, 'BlueGreen' as const, 'Recreate' as const),
-    keepPreviousFor: fc.constantFrom('0s', '10m'),
-    paused: fc.boolean(),
-    retryToken: fc.constantFrom('', 'again'),
-    golden: fc.constant({ configMap: 'golden' }),
-    shadow: fc.constantFrom({ enabled: true }, { enabled: false }),
   },
-  { requiredKeys: [] },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Policy>(
+      { onInconclusive: 'Rollback' },
+      { onInconclusive: 'Promote' },
+      { onNoTraffic: 'Hold' },
+      { onMetricsError: 'Rollback' },
+      { onStableUnhealthy: 'Hold' },
+      { keepPreviousFor: '0s' },
+      { keepPreviousFor: '10m' },
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Policy>(
+      { capacity: 'Borrow' },
+      { capacity: 'Recreate' },
+      { capacity: 'Surge' },
+      { strategy: 'Canary' },
+      { strategy: 'BlueGreen' },
+      { strategy: 'Recreate' },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom<Policy>(
+      { golden: { configMap: 'golden' } },
+      { shadow: {} },
+      { shadow: { enabled: false } },
+    ),
+  },
 )
 
 export const events: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 16,
+    arbitrary: fc.record({
+      do: fc.constant('rounds' as const),
+      count: fc.integer({ min: 1, max: 6 }),
+      lucky: fc.constantFrom(true, true, true, false),
+    }),
+  },
   { weight: 14, arbitrary: fc.record({ do: fc.constant('plan' as const), controller }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constant('perform' as const), controller }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('die' as const), controller }) },
@@ -162,7 +199,7 @@ export const lives = fc.record({
   first: fc.boolean(),
   replicas: fc.integer({ min: 1, max: 3 }),
   rollout: policies,
-  events: fc.array(events, { maxLength: 70 }),
+  events: fc.array(events, { maxLength: 60, size: 'max' }),
 })
 export type Life = typeof lives extends fc.Arbitrary<infer T> ? T : never
 
@@ -243,6 +280,9 @@ export class Player {
       case 'perform':
         this.#perform(event.controller)
         break
+      case 'rounds':
+        this.#rounds(event.count, event.lucky)
+        break
       case 'die':
         this.#pending[event.controller] = undefined
         break
@@ -270,6 +310,7 @@ export class Player {
     this.#pending.fill(undefined)
     for (let i = 0; i < rounds; i++) {
       this.#makeGood()
+      this.#pass()
       if (!this.round() && isSettled(this.world)) return true
       this.world = { ...this.world, now: this.world.now + minute }
     }
@@ -302,6 +343,26 @@ export class Player {
     this.violations.push(violation)
   }
 
+  /** With luck nothing is wrong meanwhile, and a minute passes with each. */
+  #rounds(count: number, lucky: boolean): void {
+    for (let i = 0; i < count; i++) {
+      if (lucky) {
+        const { command, refusal } = this.mood
+        this.#makeGood()
+        this.mood = { ...this.mood, ...(command && { command }), ...(refusal && { refusal }) }
+        this.world = { ...this.world, now: this.world.now + minute }
+      }
+      this.round()
+    }
+  }
+
+  #pass(): void {
+    const { candidate } = this.world.rollout
+    if (candidate === undefined || isLeaving(candidate)) return
+    if (candidate.pausedBy !== undefined) this.#command('resume', 'candidate', `${this.#ids++}`)
+    else if (candidate.substep === 'Gate') this.#command('promote', 'candidate', `${this.#ids++}`)
+  }
+
   #makeGood(): void {
     const { candidate } = this.world.rollout
     this.mood = { calls: {} }
@@ -314,8 +375,6 @@ export class Player {
         message: 'It agrees.',
       } as const
       this.mood = { ...this.mood, golden: result, shadow: result }
-      if (candidate.pausedBy !== undefined) this.#command('resume', 'candidate', `${this.#ids++}`)
-      else if (candidate.substep === 'Gate') this.#command('promote', 'candidate', `${this.#ids++}`)
     }
   }
 

@@ -1,6 +1,6 @@
 // The state machine of a rollout: one pure step from (spec, status, observed, now) to the next status.
 // It never acts: what the persisted status implies is done elsewhere, after the status has been written.
-import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import type { Candidate, ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { begin } from './begin.ts'
 import { obey } from './commands.ts'
 import {
@@ -37,20 +37,27 @@ export interface Next {
  * @param now milliseconds since the epoch
  */
 export const next = (spec: ModelDeploymentSpec, persisted: Rollout, seen: Observed, now: number): Next => {
-  const rollout = withExpiry(persisted, spec)
-  const situation: Situation = { spec, rollout, seen, now }
-  const moved = isDirect(spec)
-    ? (directSupersede(situation) ?? release(situation) ?? begin(situation))
-    : (obey(situation) ??
-      repair(situation) ??
-      supersede(situation) ??
-      release(situation) ??
-      stepBack(situation) ??
-      begin(situation))
-  const { candidate } = rollout
+  const situation: Situation = { spec, rollout: withExpiry(persisted, spec), seen, now }
+  if (isDirect(spec))
+    return taken(situation, directSupersede(situation) ?? release(situation) ?? begin(situation), directStep)
+  const obeyed = obey(situation)
+  if (obeyed?.kind === 'Move') return written(situation, obeyed)
+  // An answer alone holds nothing up, least of all a step back.
+  const answered = obeyed?.kind === 'Answer' ? { ...situation, rollout: obeyed.rollout } : situation
+  const moved = repair(answered) ?? supersede(answered) ?? release(answered) ?? stepBack(answered) ?? begin(answered)
+  return taken(answered, moved, routerStep)
+}
+
+/** What was decided of the whole; else what the state of the candidate decides. */
+const taken = (
+  situation: Situation,
+  moved: Decision | undefined,
+  step: (situation: Situation, candidate: Candidate) => Decision,
+): Next => {
+  const { rollout } = situation
   if (moved !== undefined) return written(situation, moved)
-  if (candidate === undefined) return { rollout, transitions: [], ...wake(situation, rollout) }
-  return written(situation, isDirect(spec) ? directStep(situation, candidate) : routerStep(situation, candidate))
+  if (rollout.candidate === undefined) return { rollout, transitions: [], ...wake(situation, rollout) }
+  return written(situation, step(situation, rollout.candidate))
 }
 
 /** The rollout of a suspended object: as it is, but for the deadlines, which do not count that time. */
@@ -60,7 +67,7 @@ export const suspended = (rollout: Rollout): Rollout =>
 /** The transition is appended to the history in the same status as its effect (invariant I14). */
 const written = (situation: Situation, decision: Decision): Next => {
   const { rollout: before, now, spec } = situation
-  if (decision.kind === 'Answer') return { rollout: decision.rollout, transitions: [] }
+  if (decision.kind === 'Answer') throw new Error('an answer to a command is no step')
   if (decision.kind === 'Stay') {
     const rollout = { ...before, candidate: decision.candidate }
     return { rollout, transitions: [], ...wake(situation, rollout) }

@@ -2,7 +2,7 @@
 // stable revision that a lost status forgot. Pure; routers only.
 import type { StablePointer } from '../api/modeldeployment.ts'
 import { type Decision, type Rollout, type Situation, at, placeOf, pointerFacts, without } from './decision.ts'
-import { homeSetting, isHome, isLeaving } from './states/leaving.ts'
+import { homeSetting, isHome } from './states/leaving.ts'
 import { newSetting } from './traffic.ts'
 
 export const repair = (situation: Situation): Decision | undefined => adopt(situation) ?? renumber(situation)
@@ -12,11 +12,12 @@ const adopt = ({ rollout, seen, now }: Situation): Decision | undefined => {
   const { traffic, candidate } = rollout
   if (rollout.stable !== undefined) return undefined
   const weighted = traffic?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
-  const served = (seen.routers ?? []).flatMap((r) => r.serving ?? [])
-  const serving = traffic === undefined ? served[0] : weighted
-  if (serving === undefined || (traffic === undefined && served.some((name) => name !== serving))) return undefined
+  // A router that has applied a later setting knows better than a status that was lost and begun again.
+  const served = (seen.routers ?? []).flatMap((r) => ((r.epoch ?? 0) > (traffic?.epoch ?? 0) ? (r.serving ?? []) : []))
+  const serving = weighted ?? served[0]
+  if (serving === undefined || (weighted === undefined && served.some((name) => name !== serving))) return undefined
   // A first version on its way to its users is no loss.
-  if (traffic !== undefined && candidate?.revision === serving) return undefined
+  if (weighted !== undefined && candidate?.revision === serving) return undefined
   const kept = seen.revisions.find((r) => r.name === serving)
   if (kept === undefined) return undefined
   const stable: StablePointer = { ...pointerFacts(kept), promotedAt: at(now) }
@@ -38,8 +39,7 @@ const adopt = ({ rollout, seen, now }: Situation): Decision | undefined => {
 const renumber = (situation: Situation): Decision | undefined => {
   const { rollout, seen } = situation
   const { traffic, candidate, stable } = rollout
-  const settled = candidate === undefined || isLeaving(candidate)
-  const astray = stable !== undefined && (traffic === undefined || (settled && !isHome(rollout)))
+  const astray = stable !== undefined && (traffic === undefined || (candidate === undefined && !isHome(rollout)))
   const known = Math.max(0, ...(seen.routers ?? []).map((r) => r.epoch ?? 0))
   const ahead = traffic !== undefined && known > traffic.epoch
   if (!astray && !ahead) return undefined

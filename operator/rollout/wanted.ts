@@ -59,13 +59,8 @@ const isDrained = ({ traffic }: Rollout, seen: Observed, revision: string): bool
 
 /** Whether nobody needs the Deployment of this revision any more, and no router can be sending it anything. */
 export const mayRemove = (spec: ModelDeploymentSpec, rollout: Rollout, seen: Observed, revision: string): boolean => {
-  const { stable, previous, candidate, traffic } = rollout
+  const { stable, previous, candidate } = rollout
   if ([stable, previous, candidate].some((r) => r?.revision === revision)) return false
   if (seen.service.revision === revision) return false
-  if (isDirect(spec)) return true
-  if (traffic !== undefined) return isDrained(rollout, seen, revision)
-  // Before the first setting no router sends anything. A status that was lost looks the same, so that only a
-  // revision that it remembers as rejected goes.
-  const isIdle = (seen.routers ?? []).every((r) => r.epoch === undefined && r.serving !== revision)
-  return isIdle && (rollout.rejected ?? []).some((r) => r.revision === revision)
+  return isDirect(spec) || isDrained(rollout, seen, revision)
 }

@@ -157,17 +157,15 @@ export const observe = (world: World, mood: Mood = {}, faults: Faults = {}): Obs
         ...(most !== undefined && { serving: most }),
       }
     }),
-    ...(rollout.traffic && {
-      evidence: {
-        epoch: rollout.traffic.epoch,
-        calls: Object.fromEntries(
-          Object.entries(calls ?? {}).map(([v, [requests, failures]]) => [nameOf(Number(v)), { requests, failures }]),
-        ),
-        ...(missing !== undefined && { missing }),
-        ...(golden && { golden }),
-        ...(shadow && { shadow }),
-      },
-    }),
+    evidence: {
+      epoch: rollout.traffic?.epoch ?? 0,
+      calls: Object.fromEntries(
+        Object.entries(calls ?? {}).map(([v, [requests, failures]]) => [nameOf(Number(v)), { requests, failures }]),
+      ),
+      ...(missing !== undefined && { missing }),
+      ...(golden && { golden }),
+      ...(shadow && { shadow }),
+    },
     ...(trouble && { trouble }),
     ...(servingTrouble && { servingTrouble }),
     ...(command && { command }),

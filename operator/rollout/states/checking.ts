@@ -43,7 +43,15 @@ export const provisioning = (situation: Situation, persisted: Candidate): Decisi
   const candidate = { ...persisted, replicas }
   const held = isHeld(situation, candidate)
   const stopsFirst = stopsStableFirst(spec) && rollout.stable !== undefined
-  if (stopsFirst && rollout.traffic?.weights.length !== 0) return held ? stay(candidate) : drain(situation, candidate)
+  if (stopsFirst && rollout.traffic?.weights.length !== 0) {
+    const old = rollout.stable?.revision ?? ''
+    if (!seen.revisions.some((r) => r.name === old))
+      return fail(situation, candidate, {
+        reason: 'RevisionMissing',
+        message: `ModelRevision ${old} was deleted, so that ${old} could not be started again once it is stopped: use strategy BlueGreen or Canary with capacity Surge.`,
+      })
+    return held ? stay(candidate) : drain(situation, candidate)
+  }
   if (isProvisioned(seen, candidate)) {
     if (held) return { kind: 'Stay', candidate: withoutDeadline(calm(candidate)) }
     const why = `All ${replicas} pods of ${revision} answer.`

@@ -3,7 +3,7 @@
 import { parseDuration } from '../../api/duration.ts'
 import { isReason } from '../../api/conditions.ts'
 import type { Candidate, ModelDeploymentSpec } from '../../api/modeldeployment.ts'
-import { type Situation, at, isPast, podsOf, readyOf } from '../decision.ts'
+import { type Situation, at, isPast, isStamped, podsOf, readyOf } from '../decision.ts'
 import type { Observed, Trouble } from '../observed.ts'
 import { stepOf } from '../steps.ts'
 import { allRequests } from '../traffic.ts'
@@ -18,9 +18,6 @@ export const isProvisioned = (seen: Observed, candidate: Candidate): boolean => 
   const pods = podsOf(seen, candidate.revision)
   return pods?.current === true && pods.ready >= (candidate.replicas ?? 1) && isStamped(seen, candidate)
 }
-
-export const isStamped = (seen: Observed, { revision, rollout }: Candidate): boolean =>
-  rollout === undefined || podsOf(seen, revision)?.stamp === rollout
 
 /** Why it must be taken back whatever it waits for, if it must. */
 export const failureOf = (situation: Situation, candidate: Candidate): Trouble | undefined => {

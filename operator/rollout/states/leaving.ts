@@ -8,7 +8,9 @@ import {
   type Situation,
   at,
   carried,
+  isStamped,
   move,
+  nextNumber,
   placeOf,
   readyOf,
   reject,
@@ -61,24 +63,45 @@ const leave = (situation: Situation, candidate: Candidate, outcome: Outcome): De
   if (isHome(rollout)) return end(situation, candidate, outcome)
   const { reason, message, rejected, by } = outcome
   const left: Candidate = {
-    ...withoutDeadline(carried(candidate)),
+    ...without(withoutDeadline(carried(candidate)), 'pausedBy', 'stableDownAt'),
     state: rejected ? 'RollingBack' : 'Superseding',
     enteredAt: at(now),
     outcome,
   }
   const home = rollout.stable === undefined ? 'no revision' : rollout.stable.revision
-  const decision = move(situation, left, reason as Trouble['reason'], `${message} Requests go to ${home} now.`, {
-    traffic: homeSetting(situation),
-  })
+  const words = isStopped(rollout) ? `${home} starts again.` : `Requests go to ${home} now.`
+  const decision = move(situation, left, reason as Trouble['reason'], `${message} ${words}`, homeward(situation))
   return by === undefined || decision.kind !== 'Move'
     ? decision
     : { ...decision, transition: { ...decision.transition, by } }
 }
 
+/** Whether stable gets nothing so that its pods could be stopped; somebody may still be about to stop them. */
+const isStopped = ({ stable, traffic }: Rollout): boolean => stable !== undefined && traffic?.weights.length === 0
+
+/**
+ * Requests go to stable at once. Where it was being stopped, its Deployment is stamped anew first: a scale-down that
+ * was planned before can then no longer be carried out.
+ */
+const homeward = (situation: Situation): Partial<Rollout> => {
+  const { stable } = situation.rollout
+  if (stable === undefined || !isStopped(situation.rollout)) return { traffic: homeSetting(situation) }
+  const rollouts = nextNumber(situation)
+  return { stable: { ...stable, rollout: rollouts }, rollouts }
+}
+
 export const leaving = (situation: Situation, candidate: Candidate): Decision => {
   const { rollout, seen } = situation
-  if (!isHome(rollout) || (rollout.traffic !== undefined && !isAcknowledged(seen, rollout.traffic)))
-    return { kind: 'Stay', candidate }
+  const { stable } = rollout
+  const stay: Decision = { kind: 'Stay', candidate }
+  if (!isHome(rollout)) {
+    // Without its record nobody writes its Deployment, neither the stamp nor a scale-down.
+    const isKept = seen.revisions.some((r) => r.name === stable?.revision)
+    if (stable !== undefined && isKept && !isStamped(seen, stable)) return stay
+    const message = `Requests go to ${stable?.revision ?? 'no revision'} again.`
+    return move(situation, candidate, 'RollingBack', message, { traffic: homeSetting(situation) })
+  }
+  if (rollout.traffic !== undefined && !isAcknowledged(seen, rollout.traffic)) return stay
   return end(situation, candidate, candidate.outcome ?? unknownOutcome)
 }
 

@@ -10,6 +10,7 @@ import {
   calm,
   carried,
   isPast,
+  isStamped,
   move,
   readyOf,
   rejectionOf,
@@ -18,7 +19,7 @@ import {
 import { borrows, percent, podsFor, stepAbove, stepOf, stopsStableFirst, type Step } from '../steps.ts'
 import { acknowledgements, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
 import { judge } from '../verdict.ts'
-import { failureOf, isHeld, isProvisioned, isStamped, stateMs, tooLate } from './checks.ts'
+import { failureOf, isHeld, isProvisioned, stateMs, tooLate } from './checks.ts'
 import { fail, isAskedElsewhere } from './leaving.ts'
 import { explained } from './pending.ts'
 
