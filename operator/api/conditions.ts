@@ -48,6 +48,10 @@ export const reasons = {
   Draining: { meaning: 'Routers stop sending requests, so that the old pods can be stopped first.', fix: '' },
   EpochRaised: { meaning: 'A router knew a later traffic setting than the status; it was numbered anew.', fix: '' },
   Recovered: { meaning: 'The status was lost; what the routers still serve was taken as stable.', fix: '' },
+  InvariantBroken: {
+    meaning: 'The operator took a step that it must never take; it goes on.',
+    fix: 'report it with the history of the object: it is a bug',
+  },
   Resumed: { meaning: 'A person let the rollout go on after a pause.', fix: '' },
   Retried: { meaning: 'A person asked for a rejected revision again.', fix: '' },
   RolledOut: { meaning: 'The version that the spec asks for serves all users.', fix: '' },

@@ -5,6 +5,7 @@ import type { ModelRevision } from '../api/modelrevision.ts'
 import { parseDuration } from '../api/duration.ts'
 import type { Observed } from '../rollout/observed.ts'
 import type { Rollout, Transition } from '../rollout/decision.ts'
+import { podViolationsOf, violationsOf, type Violation } from '../rollout/invariants.ts'
 import { next, suspended } from '../rollout/next.ts'
 import { hasTraffic } from '../rollout/direct.ts'
 import { mayRemove, wantedPods } from '../rollout/wanted.ts'
@@ -46,6 +47,8 @@ export interface Plan {
   readonly status: ModelDeploymentStatus
   readonly transitions: readonly Transition[]
   readonly actions: readonly Action[]
+  /** What must never be, and would be a bug; it stops nothing. */
+  readonly violations: readonly Violation[]
   /** When to look again though nothing happens, in milliseconds since the epoch. */
   readonly wakeAt?: number
 }
@@ -58,13 +61,21 @@ export const plan = (seen: Seen, now: number): Plan => {
   const { deployment, observed } = seen
   const persisted = rolloutOf(deployment.status)
   if (deployment.spec.suspend) {
-    return { status: statusOf(deployment, suspended(persisted), observed, now), transitions: [], actions: [] }
+    const status = statusOf(deployment, suspended(persisted), observed, now)
+    return { status, transitions: [], actions: [], violations: [] }
   }
-  const { rollout, transitions, wakeAt } = next(deployment.spec, persisted, observed, now)
+  const { spec } = deployment
+  const after = next(spec, persisted, observed, now)
+  const { rollout, transitions, wakeAt } = after
+  const removed = seen.deployments.filter((name) => mayRemove(spec, persisted, observed, name))
   return {
     status: statusOf(deployment, rollout, observed, now),
     transitions,
     actions: [...wanted(seen, persisted), ...unwanted(seen, persisted)],
+    violations: [
+      ...violationsOf({ spec, before: persisted, seen: observed, after }),
+      ...podViolationsOf(spec, persisted, observed, wantedPods(spec, persisted, observed), removed),
+    ],
     ...(wakeAt === undefined ? {} : { wakeAt }),
   }
 }
