@@ -69,7 +69,10 @@ export const isFast = ({ spec, rollout, seen }: Situation, previous: PreviousPoi
   seen.revisions.some((r) => r.name === previous.revision) &&
   readyOf(seen, previous.revision) > 0
 
-/** The previous revision goes straight to 100 %. `back`: whatever the spec says. */
+/**
+ * The previous revision goes straight to 100 %. `back`: whatever the spec says. Its Deployment keeps its number: it has
+ * been referred to ever since, so that nobody can have planned to take it away.
+ */
 export const stepTo = (
   situation: Situation,
   previous: PreviousPointer,
@@ -79,15 +82,15 @@ export const stepTo = (
 ): Decision => {
   const { spec, rollout, now } = situation
   const candidate: Candidate = {
-    ...without(previous, 'expiresAt', 'promotedAt', 'rollout'),
+    ...without(previous, 'expiresAt', 'promotedAt'),
     attempt: attemptOf(situation, previous.hash),
     state: 'Promoting',
     enteredAt: at(now),
-    ...numbered(situation),
+    endsBy: at(now + parseDuration(spec.rollout.deadlines.total)),
+    ...(rollout.stable && { stableReplicas: spec.replicas }),
     ...(back && { back }),
   }
-  const begun = { ...situation, rollout: { ...rollout, ...counted(situation) } }
-  const decision = takeStep(begun, candidate, { step: stepOf(spec, allRequests), index: 0 }, why, reason)
+  const decision = takeStep(situation, candidate, { step: stepOf(spec, allRequests), index: 0 }, why, reason)
   return decision.kind === 'Move'
     ? { ...decision, transition: { ...decision.transition, from: 'Observing' } }
     : decision

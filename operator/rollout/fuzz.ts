@@ -6,6 +6,7 @@ import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { placeOf } from './decision.ts'
 import { operations } from './commands.ts'
 import { isLeaving } from './states/leaving.ts'
+import { weightOf } from './traffic.ts'
 import type { Violation } from './invariants.ts'
 import type { CheckResult, Command } from './observed.ts'
 import {
@@ -328,6 +329,31 @@ export class Player {
       this.world = pull(this.world, i, this.world.rollout.traffic)
     })
     return due.length > 0 || this.world !== before
+  }
+
+  get place(): string {
+    return placeOf(this.world.rollout.candidate)
+  }
+
+  /** With luck, until the rollout is at this place. @throws when it does not come there. */
+  reach(place: string): void {
+    for (let i = 0; i < 80; i++) {
+      if (this.place === place && (i > 0 || place !== 'Idle')) return
+      this.#rounds(1, true)
+    }
+    throw new Error(`it never came to ${place}; it is at ${this.place}: ${JSON.stringify(this.world.rollout.history)}`)
+  }
+
+  /** Looks of the operator while nothing else happens. */
+  look(count = 1): void {
+    for (let i = 0; i < count; i++)
+      for (const intent of intents(this.world, this.mood, this.#report))
+        this.world = perform(this.world, intent, this.#report)
+  }
+
+  /** The share of one version in thousandths, as it is wanted. */
+  weight(version: number): number {
+    return weightOf(this.world.rollout.traffic, nameOf(version))
   }
 
   /** What the history says last of the candidate is where the candidate is. */
