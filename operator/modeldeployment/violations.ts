@@ -4,7 +4,7 @@ import { Counter, type Registry } from 'prom-client'
 import type { ModelDeployment } from '../api/modeldeployment.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import { keyFor } from '../kube/key.ts'
-import { invariantNames, type Violation } from '../rollout/invariants.ts'
+import { invariants, type Violation } from '../rollout/invariants.ts'
 import type { Logger } from '../telemetry/log.ts'
 
 export type Watchdog = (deployment: ModelDeployment, violations: readonly Violation[], log: Logger) => void
@@ -17,7 +17,7 @@ export const watchdog = (registry: Registry, events: EventRecorder): Watchdog =>
     labelNames: ['invariant'],
     registers: [registry],
   })
-  for (const invariant of invariantNames) counter.inc({ invariant }, 0)
+  for (const invariant of Object.keys(invariants)) counter.inc({ invariant }, 0)
   return (deployment, violations, log) => {
     for (const { invariant, message } of violations) {
       counter.inc({ invariant })

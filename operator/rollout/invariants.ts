@@ -1,8 +1,5 @@
 // What must hold of every step of a rollout, whatever happens: the invariants I1 to I16 of research/rollouts.md 6.3.
 // Pure and cheap: production counts what is broken here and says so; it never stops for it.
-//
-// I7 (spec is never written) holds by construction: the reducer returns no spec, and its tests freeze what it is given.
-// I13 (steady state needs no operator) is the routers' own. I16 (a settled state is reachable) is explore.ts's.
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { type Rollout, isDirect, placeOf, readyOf, rejectionOf } from './decision.ts'
 import type { Next } from './next.ts'
@@ -14,23 +11,52 @@ import { transitions } from './transitions.ts'
 import { judge } from './verdict.ts'
 import type { WantedPods } from './wanted.ts'
 
-export const invariantNames = [
-  'I1',
-  'I2',
-  'I3',
-  'I4',
-  'I5',
-  'I6',
-  'I8',
-  'I9',
-  'I10',
-  'I11',
-  'I12',
-  'I14',
-  'I15',
-  'Table',
-] as const
-export type InvariantName = (typeof invariantNames)[number]
+interface Invariant {
+  readonly holds: string
+  /** What sees to it. */
+  readonly where: string
+}
+
+const everyStep = 'every step'
+
+/** By the numbers of research/rollouts.md 6.3. */
+export const invariants = {
+  I1: {
+    holds:
+      'Weights add up to all requests, or to none where nobody may answer, and no share rises on a revision without a ready pod.',
+    where: everyStep,
+  },
+  I2: { holds: 'Only stable, and a candidate that has passed its checks, get requests.', where: everyStep },
+  I3: {
+    holds: 'No revision is scaled to nothing or deleted while a router, or the wanted setting, sends requests to it.',
+    where: `${everyStep}, and every write of the explorer`,
+  },
+  I4: { holds: 'Stable keeps its size until it is replaced, unless capacity says otherwise.', where: everyStep },
+  I5: { holds: 'At most stable, candidate and previous have pods.', where: everyStep },
+  I6: { holds: 'A rejected revision becomes no candidate unless it is asked for again.', where: everyStep },
+  I7: { holds: 'The spec is never written.', where: 'the reducer returns none, and its tests freeze what it is given' },
+  I8: {
+    holds: 'The share of a candidate rises only on a pass, or on a policy or command that the history names.',
+    where: everyStep,
+  },
+  I9: { holds: 'Only the previous revision, not rejected since, goes past the steps.', where: everyStep },
+  I10: { holds: 'No request, no pass.', where: everyStep },
+  I11: {
+    holds: 'Nothing keeps a candidate that has lost its pods, or cannot work, from being taken back.',
+    where: everyStep,
+  },
+  I12: {
+    holds: 'An epoch is higher than every one before it, and than any that a router has applied.',
+    where: everyStep,
+  },
+  I13: { holds: 'What is settled needs no operator.', where: 'the routers' },
+  I14: { holds: 'Every change is in the history, in the same write.', where: everyStep },
+  I15: { holds: 'A command is carried out at most once.', where: everyStep },
+  I16: { holds: 'When faults stop, everything settles.', where: 'the explorer, and every random life' },
+  Table: { holds: 'Only the edges of the table above are taken.', where: everyStep },
+} as const satisfies Record<string, Invariant>
+
+export type InvariantName = keyof typeof invariants
 
 export interface Violation {
   readonly invariant: InvariantName
