@@ -31,6 +31,10 @@ const ready = (p: Player, version: number, count: number): void => p.play({ do: 
 const order = (p: Player, op: string, version: number | 'candidate' = 'candidate', id = 1): void =>
   p.play({ do: 'command', op, version, id })
 const pullAll = (p: Player): void => [0, 1].forEach((router) => p.play({ do: 'pull', router }))
+/** A router still has the setting before. */
+const lag = (p: Player, router: number): void => {
+  p.world = { ...p.world, routers: p.world.routers.map((r, i) => (i === router ? p.world.lastTraffic : r)) }
+}
 const promoted = (p: Player, version: number): void => {
   for (let i = 0; i < 80 && p.world.rollout.stable?.hash !== `${version}`; i++)
     p.play({ do: 'rounds', count: 1, lucky: true })
@@ -42,9 +46,11 @@ describe('other tools have done it, this one does not', () => {
   test('1: the old pods stay until every router sends elsewhere (argo #587 #2235 #3586 #3681 #4195 #4347 #4828)', () => {
     const p = updating()
     p.reach('Promoting.Shift')
-    // One router is slow; however long it takes, the old pods stay and nothing is promoted.
-    p.play({ do: 'pull', router: 0 })
+    // However long one router takes, the old pods stay and nothing is promoted.
+    lag(p, 1)
+    minutes(p, 20)
     p.look(20)
+    expect(p.place).toBe('Promoting.Shift')
     expect(p.world.workloads[1]).toMatchObject({ replicas: 2 })
     expect(p.world.rollout.stable?.revision).toBe(nameOf(1))
     p.play({ do: 'pull', router: 1 })
@@ -510,5 +516,84 @@ describe('what a person does', () => {
     expect(p.world.rollout.traffic?.epoch).toBeGreaterThan(epoch)
     expect(p.calm()).toBe(true)
     expect(wantedPods(p.world.spec, p.world.rollout, observe(p.world))).toHaveLength(1)
+  })
+})
+
+describe('what random lives have found', () => {
+  test('a scale-down planned while stable was stopped comes too late once requests go back to it', () => {
+    const p = updating({ strategy: 'Recreate' }, 1)
+    p.reach('Provisioning')
+    p.play({ do: 'rounds', count: 1, lucky: true })
+    expect(p.world.rollout.traffic?.weights).toEqual([])
+    p.play({ do: 'plan', controller: 0 })
+    p.world = withTarget(p.world, 1)
+    for (let i = 0; i < 4; i++) p.round()
+    expect(p.weight(1)).toBe(1000)
+    p.play({ do: 'perform', controller: 0 })
+    expect(p.world.workloads[1]).toMatchObject({ replicas: 1, ready: 1 })
+  })
+
+  test('the pods of a first version that was dropped go, though nobody was ever sent to it', () => {
+    const p = new Player({ first: true, replicas: 1, rollout: {} })
+    players.push(p)
+    p.reach('Provisioning')
+    p.look(2)
+    expect(p.world.workloads[1]).toBeDefined()
+    p.world = withTarget(p.world, 2)
+    expect(p.calm()).toBe(true)
+    expect(Object.keys(p.world.workloads)).toEqual(['2'])
+  })
+
+  test('commands one after the other do not hold up a step back', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'bad' })
+    order(p, 'explode')
+    p.look()
+    expect(p.place).toBe('RollingBack')
+    expect(p.world.rollout.lastCommand).toMatchObject({ op: 'explode', result: 'Refused' })
+  })
+})
+
+describe('the spec changes at a bad moment', () => {
+  test('when every router sends everything to the candidate, its swap comes first', () => {
+    const p = updating()
+    p.reach('Promoting.Analyse')
+    p.world = withTarget(p.world, 3)
+    p.look()
+    expect(p.world.rollout).toMatchObject({ stable: { hash: '2' }, previous: { hash: '1' } })
+    p.reach('Canary.Analyse')
+    expect([p.weight(2), p.weight(3)]).toEqual([800, 200])
+  })
+
+  test('when one router has not taken over everything yet, the candidate is taken back', () => {
+    const p = updating()
+    p.reach('Promoting.Shift')
+    lag(p, 1)
+    p.world = withTarget(p.world, 3)
+    p.look()
+    expect([p.place, p.weight(1)]).toEqual(['Superseding', 1000])
+  })
+
+  test('no pods at all drop the candidate without blame, and the rollout begins again with the pods', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'replicas', count: 0 })
+    p.look()
+    pullAll(p)
+    p.look(3)
+    expect([p.place, p.world.rollout.rejected ?? []]).toEqual(['Idle', []])
+    p.play({ do: 'replicas', count: 2 })
+    p.reach('Canary.Analyse')
+  })
+
+  test('a first version that nobody can reach makes way for the one that mends it', () => {
+    const p = new Player({ first: true, replicas: 1, rollout: {} })
+    players.push(p)
+    p.reach('Promoting.Shift')
+    ready(p, 1, 0)
+    p.world = withTarget(p.world, 2)
+    expect(p.calm()).toBe(true)
+    expect(p.world.rollout.stable?.hash).toBe('2')
   })
 })
