@@ -82,7 +82,11 @@ const writeStatus = async (
   consistency.record(key, modelDeployments, written.metadata.resourceVersion)
   for (const { from, to, reason, message, revision } of transitions) {
     log.info(`${key} ${from} → ${to}: ${message}`, { reason, revision })
-    events.record(deployment, { type: to === 'Rejected' ? 'Warning' : 'Normal', reason, message })
+    events.record(deployment, {
+      type: to === 'Rejected' || to === 'RollingBack' ? 'Warning' : 'Normal',
+      reason,
+      message,
+    })
   }
   const trouble = troubleWords(status)
   if (trouble !== undefined && trouble.message !== troubleWords(deployment.status)?.message) {

@@ -142,6 +142,11 @@ const progressOf = (view: View): Progress => {
     }
     if (spec.rollout.paused)
       return held('Paused', `${seen.target.revision} waits for spec.rollout.paused.${stillServing(view)}`)
+    if (spec.replicas === 0 && !isDirect(spec))
+      return held(
+        'ScaledToZero',
+        `${seen.target.revision} waits: with spec.replicas 0 nothing runs that could be checked. Set it to at least 1.`,
+      )
     return underWay('Resolving', `${seen.target.revision} is about to be resolved.`)
   }
   return settled(view)

@@ -10,7 +10,7 @@ import type { Logger } from '../telemetry/log.ts'
 export type Watchdog = (deployment: ModelDeployment, violations: readonly Violation[], log: Logger) => void
 
 /** One per registry: `slipway_rollout_violations_total`, by invariant; every label is there from the start, at zero. */
-export const watchdog = (registry: Registry, events: EventRecorder): Watchdog => {
+export const watchdog = (registry: Registry, events: Pick<EventRecorder, 'record'>): Watchdog => {
   const counter = new Counter({
     name: 'slipway_rollout_violations_total',
     help: 'Steps of a rollout that broke an invariant of docs/rollouts.md: a bug, to be reported.',
