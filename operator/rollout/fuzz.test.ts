@@ -3,7 +3,8 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { next } from './next.ts'
-import { type Event, type Life, Player, events, lives, versions } from './fuzz.ts'
+import { type Life, events, lives } from './fuzz.ts'
+import { type Event, Player, versions } from './player.ts'
 import { judge } from './verdict.ts'
 import { nameOf, observe, routerSpec, serving } from './world.ts'
 

@@ -4,7 +4,7 @@
 // 13 (fields that are ignored: schema rules and notimplemented.ts) and 18's latency.
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
-import { Player } from './fuzz.ts'
+import { Player } from './player.ts'
 import { judge } from './verdict.ts'
 import { nameOf, observe, routerSpec, withSpec, withTarget } from './world.ts'
 import { wantedPods } from './wanted.ts'
@@ -595,5 +595,39 @@ describe('the spec changes at a bad moment', () => {
     p.world = withTarget(p.world, 2)
     expect(p.calm()).toBe(true)
     expect(p.world.rollout.stable?.hash).toBe('2')
+  })
+})
+
+describe('what the policies decide at the deadline of a step', () => {
+  const atTheDeadline = (kind: 'few' | 'missing', rollout: Partial<ModelDeploymentSpec['rollout']>): Player => {
+    const p = updating(rollout)
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind })
+    minutes(p, 41)
+    p.look()
+    return p
+  }
+
+  test('too few requests: hold, take back, or go on, and the history says which', () => {
+    const held = atTheDeadline('few', {})
+    expect([held.place, held.weight(2)]).toEqual(['Canary.Analyse', 200])
+    const back = atTheDeadline('few', { onInconclusive: 'Rollback' })
+    expect([back.place, reasons(back).at(-1)]).toEqual(['RollingBack', 'Inconclusive'])
+    const on = atTheDeadline('few', { onInconclusive: 'Promote' })
+    expect([on.weight(2), reasons(on).at(-1)]).toEqual([500, 'Inconclusive'])
+  })
+
+  test('routers that cannot be measured: hold, or take back as the fault of the infrastructure', () => {
+    const held = atTheDeadline('missing', {})
+    expect(held.weight(2)).toBe(200)
+    const back = atTheDeadline('missing', { onMetricsError: 'Rollback' })
+    expect(back.world.rollout.candidate?.outcome).toMatchObject({ reason: 'MetricsMissing', class: 'Infra' })
+  })
+
+  test('what is held there goes on when a person says so, without a reason', () => {
+    const p = atTheDeadline('few', {})
+    order(p, 'promote', 2, 3)
+    p.look()
+    expect([p.weight(2), p.world.rollout.lastCommand?.result]).toEqual([500, 'Done'])
   })
 })

@@ -1,7 +1,6 @@
 // Canary and Promoting: pods for a share of users, the share itself, the evidence, the gate. Pure.
 // The share of a candidate rises only here, and only after the step before has passed or a person has let it pass.
-import { parseDuration } from '../../api/duration.ts'
-import type { Candidate, StablePointer } from '../../api/modeldeployment.ts'
+import type { Candidate } from '../../api/modeldeployment.ts'
 import type { Reason } from '../../api/conditions.ts'
 import {
   type Decision,
@@ -13,15 +12,15 @@ import {
   isStamped,
   move,
   readyOf,
-  rejectionOf,
   without,
 } from '../decision.ts'
-import { borrows, percent, podsFor, stepAbove, stepOf, stopsStableFirst, type Step } from '../steps.ts'
+import { percent, podsFor, stepAbove, stepOf, stopsStableFirst, type Step } from '../steps.ts'
 import { acknowledgements, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
 import { judge } from '../verdict.ts'
 import { failureOf, isHeld, isProvisioned, stateMs, tooLate } from './checks.ts'
 import { fail, isAskedElsewhere } from './leaving.ts'
 import { explained } from './pending.ts'
+import { swap } from './swap.ts'
 
 /** Goes to a step: at once to its share where the pods are enough already. `why` says what the step before has shown. */
 export const takeStep = (
@@ -214,50 +213,6 @@ const swapOrStay = (situation: Situation, candidate: Candidate, why: string): De
   isHeld(situation, candidate) || !isAcknowledged(situation.seen, situation.rollout.traffic)
     ? { kind: 'Stay', candidate }
     : swap(situation, candidate, why)
-
-/** One write: the candidate becomes stable. No pod restarts, no weight changes. */
-const swap = ({ spec, rollout, now }: Situation, candidate: Candidate, why: string): Decision => {
-  const { stable } = rollout
-  const keepMs = parseDuration(spec.rollout.keepPreviousFor)
-  const promoted: StablePointer = {
-    revision: candidate.revision,
-    hash: candidate.hash,
-    version: candidate.version ?? '',
-    digest: candidate.digest ?? '',
-    image: candidate.image ?? '',
-    promotedAt: at(now),
-    ...(candidate.rollout !== undefined && { rollout: candidate.rollout }),
-  }
-  const kept =
-    stable !== undefined &&
-    keepMs > 0 &&
-    !borrows(spec, rollout) &&
-    !stopsStableFirst(spec) &&
-    rejectionOf(rollout, stable.hash, spec) === undefined
-      ? { ...stable, expiresAt: at(now + keepMs) }
-      : undefined
-  const name = `${promoted.version} (${promoted.revision})`
-  return {
-    kind: 'Move',
-    rollout: {
-      ...without(rollout, 'candidate', 'previous'),
-      stable: promoted,
-      ...(kept && { previous: kept }),
-      rejected: (rollout.rejected ?? []).filter((r) => r.hash !== candidate.hash),
-    },
-    transition: {
-      from: `Promoting.${candidate.substep ?? 'Shift'}`,
-      to: kept === undefined ? 'Idle' : 'Observing',
-      reason: 'RolledOut',
-      revision: candidate.revision,
-      message:
-        `${why === '' ? '' : `${why} `}${name} serves all users` +
-        (kept === undefined
-          ? '.'
-          : `; ${kept.version} (${kept.revision}) is kept warm for ${spec.rollout.keepPreviousFor}.`),
-    },
-  }
-}
 
 /** How long stable may have no ready pod before a checked candidate takes over; research/rollouts.md 6.2. */
 export const stableDownMs = 60_000
