@@ -10,6 +10,7 @@ import { chartCrds } from './generate-chart-crds.ts'
 import { docPages } from './generate-docs.ts'
 import { inferenceProto } from '../runtime/grpc/api/inference.ts'
 import { protoText } from '../runtime/grpc/protobuf/descriptor.ts'
+import { rolloutsPage } from './generate-rollouts.ts'
 
 /** A generated file: its path from the root of the repository, and its whole text. */
 export interface GeneratedFile {
@@ -30,7 +31,7 @@ const protoFiles: Generator = async () => [{ path: 'docs/inference.proto', text:
 const generators: readonly Generator[] = [
   crdFiles,
   async () => chartCrds(await crdFiles()),
-  async () => docPages(),
+  async () => [...docPages(), rolloutsPage()],
   protoFiles,
 ]
 

@@ -24,7 +24,36 @@ export const reasons = {
   // Progress
   Resolving: { meaning: 'A Job fetches the model, takes its sha256 and reads its inputs and outputs.', fix: '' },
   Provisioning: { meaning: 'Pods of the new revision are starting; users still get the old one.', fix: '' },
-  Promoting: { meaning: 'Every pod of the new revision answers; the Service is moving to it.', fix: '' },
+  Promoting: { meaning: 'Every pod of the new revision answers; all users are moving to it.', fix: '' },
+  Validating: { meaning: 'The new pods are asked the golden requests; no user gets their answers.', fix: '' },
+  Shadowing: { meaning: 'The new pods get copies of real requests; nobody sees their answers.', fix: '' },
+  Shifting: { meaning: 'Routers are taking over a new share of requests.', fix: '' },
+  Analysing: { meaning: 'Every router applies the share; the answers of the new revision are being judged.', fix: '' },
+  StepPassed: { meaning: 'The new revision passed the checks of its step.', fix: '' },
+  NoTraffic: {
+    meaning: 'Nobody asked either side during the step; spec.rollout.onNoTraffic decides.',
+    fix: 'send requests, or set spec.rollout.onNoTraffic to Proceed',
+  },
+  AwaitingPromotion: {
+    meaning: 'The checks of the step have passed, and its gate waits for a person.',
+    fix: 'give the command promote, or abort',
+  },
+  PromotedByHand: { meaning: 'A person let the rollout go on.', fix: '' },
+  RollingBack: { meaning: 'Requests are going back to stable; the pods stay until every router says so.', fix: '' },
+  SteppedBack: { meaning: 'Users are going back to the previous revision, which is still warm.', fix: '' },
+  StableUnhealthy: {
+    meaning: 'Stable lost all its pods, and spec.rollout.onStableUnhealthy let the checked candidate answer.',
+    fix: '',
+  },
+  Draining: { meaning: 'Routers stop sending requests, so that the old pods can be stopped first.', fix: '' },
+  EpochRaised: { meaning: 'A router knew a later traffic setting than the status; it was numbered anew.', fix: '' },
+  Recovered: { meaning: 'The status was lost; what the routers still serve was taken as stable.', fix: '' },
+  InvariantBroken: {
+    meaning: 'The operator took a step that it must never take; it goes on.',
+    fix: 'report it with the history of the object: it is a bug',
+  },
+  Resumed: { meaning: 'A person let the rollout go on after a pause.', fix: '' },
+  Retried: { meaning: 'A person asked for a rejected revision again.', fix: '' },
   RolledOut: { meaning: 'The version that the spec asks for serves all users.', fix: '' },
   Superseded: { meaning: 'The spec changed before this revision reached users.', fix: '' },
   PreviousReleased: { meaning: 'The time to keep the previous revision warm has passed.', fix: '' },
@@ -96,6 +125,49 @@ export const reasons = {
     meaning: 'Clients of the serving version would break.',
     fix: 'keep inputs and outputs, or set spec.model.contract to Any',
     rejects: 'Invalid',
+  },
+  // The evidence
+  GoldenFailed: {
+    meaning: 'The new pods answered golden requests otherwise than expected.',
+    fix: 'correct the model or the expected answers',
+    rejects: 'Evidence',
+  },
+  ShadowFailed: {
+    meaning: 'Answers to copied requests differed from those of stable.',
+    fix: 'correct the model, or allow more with spec.rollout.analysis.maxDisagreement',
+    rejects: 'Evidence',
+  },
+  TooManyErrors: {
+    meaning: 'More requests failed on the revision than spec.rollout.analysis.errorFloor allows.',
+    fix: 'read the log of its pods and correct the model',
+    rejects: 'Evidence',
+  },
+  Inconclusive: {
+    meaning: 'Users were there, but not enough of them to judge the revision within the deadline of its step.',
+    fix: `lower spec.rollout.analysis.minSamples, or give the step more time, ${retry}`,
+    rejects: 'Evidence',
+  },
+  // The routers
+  MetricsMissing: {
+    meaning: 'The routers cannot be measured.',
+    fix: `look at the router pods, ${retry}`,
+    rejects: 'Infra',
+  },
+  RoutersNotAcknowledged: {
+    meaning: 'A router did not apply a traffic setting in time.',
+    fix: `look at the router pods, ${retry}`,
+    rejects: 'Infra',
+  },
+  // A person
+  Aborted: {
+    meaning: 'A person stopped the rollout.',
+    fix: 'when it may go on, give the command retry, or change spec.rollout.retryToken',
+    rejects: 'User',
+  },
+  TakenBack: {
+    meaning: 'A person sent users back to the previous revision.',
+    fix: 'when it may come again, give the command retry, or change spec.rollout.retryToken',
+    rejects: 'User',
   },
   // The pods
   InvalidPodTemplate: {

@@ -1,13 +1,24 @@
-// The slipway.dev/command annotation: read, and answered in status.lastCommand once for each id. Pure.
-// This release carries out no command; to leave one without an answer would be to ignore it.
+// The slipway.dev/command annotation: read for the rollout, which answers it in status.lastCommand. Pure.
+// Mode Direct carries out no command; to leave one without an answer would be to ignore it.
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { Command } from '../rollout/observed.ts'
 import { cut } from '../rollout/text.ts'
 
 type Answer = NonNullable<ModelDeploymentStatus['lastCommand']>
 
 export const commandAnnotation = 'slipway.dev/command'
 
-/** The answer to the command on the object; the one in its status when that is to the same command. */
+/** The command on the object, as far as it is one. */
+export const commandOf = ({ metadata }: ModelDeployment): Command | undefined => {
+  const text = metadata.annotations?.[commandAnnotation]
+  if (text === undefined) return undefined
+  const { id, op, candidate, reason, by } = read(text)
+  return id === '' || op === ''
+    ? { kind: 'Malformed', id, op, message: malformed }
+    : { kind: 'Order', id, op, candidate, reason, by }
+}
+
+/** The answer to the command on the object in mode Direct; the one in its status when that is to the same command. */
 export const answerTo = (deployment: ModelDeployment, now: number): Answer | undefined => {
   const before = deployment.status?.lastCommand
   const text = deployment.metadata.annotations?.[commandAnnotation]
@@ -16,21 +27,31 @@ export const answerTo = (deployment: ModelDeployment, now: number): Answer | und
   if (before !== undefined && before.id === id && before.op === op) return before
   const message =
     id === '' || op === ''
-      ? `The annotation ${commandAnnotation} is not a command; write {"id": "...", "op": "..."}, each a string.`
+      ? malformed
       : `This release carries out no commands: edit spec.model, spec.rollback.to, spec.rollout.paused or spec.rollout.retryToken instead.`
   return { id, op, result: 'Refused', message, at: new Date(now).toISOString() }
 }
 
-const read = (text: string): { id: string; op: string } => {
+const malformed = `The annotation ${commandAnnotation} is not a command; write {"id": "...", "op": "..."}, each a string.`
+
+type Fields = Record<'id' | 'op' | 'candidate' | 'reason' | 'by', string>
+
+const read = (text: string): Fields => {
   try {
     const value: unknown = JSON.parse(text)
     const field = (name: string): string => {
       const found = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
       return typeof found === 'string' ? found : ''
     }
-    return { id: cut(field('id'), 128), op: cut(field('op'), 32) }
+    return {
+      id: cut(field('id'), 128),
+      op: cut(field('op'), 32),
+      candidate: cut(field('candidate'), 63),
+      reason: cut(field('reason'), 512),
+      by: cut(field('by'), 256),
+    }
   } catch {
     // Not JSON; the answer says what would be a command.
-    return { id: '', op: '' }
+    return { id: '', op: '', candidate: '', reason: '', by: '' }
   }
 }

@@ -24,6 +24,7 @@ import { labelKeys, managedSelector } from './names.ts'
 import { childIndexes, type Caches } from './observe.ts'
 import { reconcile } from './reconcile.ts'
 import { modelDeployments, modelRevisions } from './resources.ts'
+import { watchdog } from './violations.ts'
 
 export interface ModelDeploymentControllerOptions {
   readonly client: KubeClient
@@ -60,6 +61,7 @@ export const modelDeploymentController = (
     if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
   }
   const refusedWrites = new Map<string, string>()
+  const watch = watchdog(registry, events)
   const applier = new Applier({ client, log, onWritten })
   const controller = new Controller({
     name: 'modeldeployment',
@@ -69,7 +71,18 @@ export const modelDeploymentController = (
     maxConcurrentReconciles: workers,
     reconcile: (key, { log: keyLog, signal }) =>
       reconcile(
-        { client, events, applier, caches, consistency, refusedWrites, releaseImage, log: keyLog, clock: Date.now },
+        {
+          client,
+          events,
+          applier,
+          caches,
+          consistency,
+          refusedWrites,
+          releaseImage,
+          watchdog: watch,
+          log: keyLog,
+          clock: Date.now,
+        },
         key,
         signal,
       ),

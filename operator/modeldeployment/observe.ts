@@ -18,8 +18,9 @@ import {
 import type { ResourceType } from '../kube/resources.ts'
 import type { KubeObject } from '../kube/types.ts'
 import { byNamespacedLabel, type Store } from '../kube/store.ts'
-import { rejectionOf } from '../rollout/next.ts'
+import { isDirect, rejectionOf } from '../rollout/decision.ts'
 import type { Observed, PodCount, RevisionFacts, Target, Trouble } from '../rollout/observed.ts'
+import { commandOf } from './command.ts'
 import { revisionDeployment } from './desired/children.ts'
 import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
 import { labelKeys, newestFirst, resolveJobName } from './names.ts'
@@ -87,6 +88,7 @@ export const observe = async (
     refusedWrite === undefined ? undefined : { reason: 'WriteRefused', message: refusedWrite, fatal: false }
   const trouble = resolveTrouble ?? (await troubleOfRevision(client, deployment, workloads, replacing)) ?? refused
   const servingTrouble = (await troubleOfRevision(client, deployment, workloads, stable?.revision)) ?? refused
+  const command = isDirect(deployment.spec) ? undefined : commandOf(deployment)
   const observed: Observed = {
     target,
     specHash: revisionHash(deployment.spec),
@@ -101,6 +103,7 @@ export const observe = async (
       }),
       readyEndpoints: readyEndpoints(caches.endpointSlices.byIndex(byOwner, key), workloads),
     },
+    ...(command && { command }),
     ...(refusal && { refusal }),
   }
   return {

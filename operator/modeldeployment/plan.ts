@@ -5,8 +5,10 @@ import type { ModelRevision } from '../api/modelrevision.ts'
 import { parseDuration } from '../api/duration.ts'
 import type { Observed } from '../rollout/observed.ts'
 import type { Rollout, Transition } from '../rollout/decision.ts'
+import { podViolationsOf, violationsOf, type Violation } from '../rollout/invariants.ts'
 import { next, suspended } from '../rollout/next.ts'
-import { hasTraffic } from '../rollout/states.ts'
+import { hasTraffic } from '../rollout/direct.ts'
+import { mayRemove, wantedPods } from '../rollout/wanted.ts'
 import { directService, modelRevision, resolveJob, revisionDeployment, type ResolvedModel } from './desired/children.ts'
 import { newestFirst, resolveJobName } from './names.ts'
 import { statusOf } from './status.ts'
@@ -45,6 +47,8 @@ export interface Plan {
   readonly status: ModelDeploymentStatus
   readonly transitions: readonly Transition[]
   readonly actions: readonly Action[]
+  /** What must never be, and would be a bug; it stops nothing. */
+  readonly violations: readonly Violation[]
   /** When to look again though nothing happens, in milliseconds since the epoch. */
   readonly wakeAt?: number
 }
@@ -57,13 +61,21 @@ export const plan = (seen: Seen, now: number): Plan => {
   const { deployment, observed } = seen
   const persisted = rolloutOf(deployment.status)
   if (deployment.spec.suspend) {
-    return { status: statusOf(deployment, suspended(persisted), observed, now), transitions: [], actions: [] }
+    const status = statusOf(deployment, suspended(persisted), observed, now)
+    return { status, transitions: [], actions: [], violations: [] }
   }
-  const { rollout, transitions, wakeAt } = next(deployment.spec, persisted, observed, now)
+  const { spec } = deployment
+  const after = next(spec, persisted, observed, now)
+  const { rollout, transitions, wakeAt } = after
+  const removed = seen.deployments.filter((name) => mayRemove(spec, persisted, observed, name))
   return {
     status: statusOf(deployment, rollout, observed, now),
     transitions,
     actions: [...wanted(seen, persisted), ...unwanted(seen, persisted)],
+    violations: [
+      ...violationsOf({ spec, before: persisted, seen: observed, after }),
+      ...podViolationsOf(spec, persisted, observed, wantedPods(spec, persisted, observed), removed),
+    ],
     ...(wakeAt === undefined ? {} : { wakeAt }),
   }
 }
@@ -74,21 +86,20 @@ const rolloutOf = (status: ModelDeploymentStatus | undefined): Rollout => ({
   ...(status?.candidate && { candidate: status.candidate }),
   ...(status?.rejected && { rejected: status.rejected }),
   ...(status?.history && { history: status.history }),
+  ...(status?.traffic && { traffic: status.traffic }),
+  ...(status?.rollouts !== undefined && { rollouts: status.rollouts }),
+  ...(status?.lastCommand && { lastCommand: status.lastCommand }),
 })
 
 /** The children that the persisted status calls for. */
 const wanted = (seen: Seen, rollout: Rollout): Action[] => {
-  const { candidate, stable, previous } = rollout
+  const { candidate, stable } = rollout
   const actions: Action[] = []
   if (candidate?.state === 'Pending' && seen.observed.refusal === undefined) actions.push(...resolving(seen, candidate))
-  const running = [stable, previous, candidate?.state === 'Pending' ? undefined : candidate].filter(
-    (r) => r !== undefined,
-  )
-  for (const name of new Set(running.map((r) => r.revision))) {
+  for (const { revision: name, replicas } of wantedPods(seen.deployment.spec, rollout, seen.observed)) {
     const revision = seen.revisions.find((r) => r.metadata.name === name)
     // Without its record a revision's pods cannot be made again; those that run are left alone.
     if (revision === undefined) continue
-    const replicas = seen.deployment.spec.replicas
     const object = revisionDeployment(seen.deployment, name, revision.spec.podTemplate, replicas)
     actions.push({ do: 'apply', object, why: `${name} needs ${replicas} pods` })
   }
@@ -135,7 +146,7 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const needed = new Set([...referred, ...(target.kind === 'Revision' ? [target.revision] : [])])
   const selected = seen.observed.service.revision
   const deployments = seen.deployments
-    .filter((name) => !referred.has(name) && name !== selected)
+    .filter((name) => mayRemove(seen.deployment.spec, rollout, seen.observed, name))
     .map((name): Action => ({ do: 'delete', kind: 'Deployment', name, why: `${name} serves nobody any more` }))
   const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
   // The Job of a revision that is resolved has ended, though its controller may not have said so yet: it stays for its log.

@@ -12,6 +12,7 @@ import { observe } from './observe.ts'
 import { plan } from './plan.ts'
 import { isRefused } from './refused.ts'
 import { modelDeployments } from './resources.ts'
+import type { Watchdog } from './violations.ts'
 
 export interface Reconciler extends Hands {
   readonly events: EventRecorder
@@ -20,6 +21,7 @@ export interface Reconciler extends Hands {
   /** Milliseconds since the epoch. */
   readonly clock: () => number
   readonly consistency: Consistency
+  readonly watchdog: Watchdog
   /** By key: why the API server refused the last write, for the status to say. Kept only until a pass succeeds. */
   readonly refusedWrites: Map<string, string>
 }
@@ -41,7 +43,8 @@ export const reconcile = async (context: Reconciler, key: string, signal: AbortS
     return undefined
   }
   const now = context.clock()
-  const { status, transitions, actions, wakeAt } = plan(seen, now)
+  const { status, transitions, actions, violations, wakeAt } = plan(seen, now)
+  context.watchdog(seen.deployment, violations, context.log)
   if (!isDeepStrictEqual(status, seen.deployment.status ?? {})) {
     await writeStatus(context, key, seen.deployment, status, transitions, signal)
     return undefined
@@ -79,7 +82,11 @@ const writeStatus = async (
   consistency.record(key, modelDeployments, written.metadata.resourceVersion)
   for (const { from, to, reason, message, revision } of transitions) {
     log.info(`${key} ${from} → ${to}: ${message}`, { reason, revision })
-    events.record(deployment, { type: to === 'Rejected' ? 'Warning' : 'Normal', reason, message })
+    events.record(deployment, {
+      type: to === 'Rejected' || to === 'RollingBack' ? 'Warning' : 'Normal',
+      reason,
+      message,
+    })
   }
   const trouble = troubleWords(status)
   if (trouble !== undefined && trouble.message !== troubleWords(deployment.status)?.message) {

@@ -3,9 +3,11 @@
 import { isReason, isTriedByToken, type ConditionType, type Reason } from '../api/conditions.ts'
 import type { Condition, ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Observed } from '../rollout/observed.ts'
-import type { Rollout } from '../rollout/decision.ts'
-import { rejectionOf } from '../rollout/next.ts'
+import { isDirect, rejectionOf, type Rollout } from '../rollout/decision.ts'
+import { percent } from '../rollout/steps.ts'
 import { cut } from '../rollout/text.ts'
+import { weightOf } from '../rollout/traffic.ts'
+import { waitsFor } from '../rollout/words.ts'
 import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
@@ -36,16 +38,17 @@ export const statusOf = (
   const serving = seen.service.revision
   const stablePods = podsOf(view, rollout.stable?.revision)
   const { analysis } = deployment.status ?? {}
-  const lastCommand = answerTo(deployment, now)
+  const direct = isDirect(deployment.spec)
+  const lastCommand = direct ? answerTo(deployment, now) : rollout.lastCommand
   return {
     observedGeneration: deployment.metadata.generation ?? 0,
     phase: phaseOf(view),
     conditions: conditionsOf(view, now),
     ...rollout,
     ...(rollout.candidate && {
-      candidate: { ...rollout.candidate, weight: serving === rollout.candidate.revision ? '100%' : '0%' },
+      candidate: { ...rollout.candidate, weight: candidateShare(rollout, rollout.candidate.revision, direct, serving) },
     }),
-    ...(serving !== undefined && { traffic: trafficTo(serving, deployment.status?.traffic) }),
+    ...(direct && serving !== undefined && { traffic: trafficTo(serving, deployment.status?.traffic) }),
     ...(analysis && { analysis }),
     ...(lastCommand && { lastCommand }),
     replicas: stablePods?.total ?? 0,
@@ -53,6 +56,9 @@ export const statusOf = (
     selector: `${labelKeys.modelDeployment}=${deployment.metadata.name},${labelKeys.revision}=${rollout.stable?.revision ?? ''}`,
   }
 }
+
+const candidateShare = (rollout: Rollout, revision: string, direct: boolean, serving: string | undefined): string =>
+  direct ? (serving === revision ? '100%' : '0%') : percent(weightOf(rollout.traffic, revision))
 
 /** Direct mode has one setting, everything to one revision; each move is a new epoch. */
 const trafficTo = (
@@ -116,7 +122,7 @@ const progressOf = (view: View): Progress => {
     const { candidate } = rollout
     const paused = spec.rollout.paused ? ' It is held by spec.rollout.paused.' : ''
     return underWay(
-      known(candidate.reason) ?? stateReason[candidate.state] ?? 'Provisioning',
+      known(candidate.reason) ?? stateReason(view),
       `${sentence(candidate.message ?? stateMessage(view))}${paused}${stillServing(view)}`,
     )
   }
@@ -136,6 +142,11 @@ const progressOf = (view: View): Progress => {
     }
     if (spec.rollout.paused)
       return held('Paused', `${seen.target.revision} waits for spec.rollout.paused.${stillServing(view)}`)
+    if (spec.replicas === 0 && !isDirect(spec))
+      return held(
+        'ScaledToZero',
+        `${seen.target.revision} waits: with spec.replicas 0 nothing runs that could be checked. Set it to at least 1.`,
+      )
     return underWay('Resolving', `${seen.target.revision} is about to be resolved.`)
   }
   return settled(view)
@@ -195,15 +206,18 @@ const availableOf = ({ rollout, seen, deployment }: View): Claim => {
 const known = (reason: string | undefined): Reason | undefined =>
   reason !== undefined && isReason(reason) ? reason : undefined
 
-const stateReason: Readonly<Record<string, Reason>> = {
-  Pending: 'Resolving',
-  Provisioning: 'Provisioning',
-  Promoting: 'Promoting',
+const stateReason = (view: View): Reason => {
+  const { candidate } = view.rollout
+  if (!isDirect(view.deployment.spec)) return waiting(view)?.reason ?? 'Provisioning'
+  return candidate?.state === 'Pending' ? 'Resolving' : candidate?.state === 'Promoting' ? 'Promoting' : 'Provisioning'
 }
+
+const waiting = ({ deployment, rollout, seen }: View) => waitsFor({ spec: deployment.spec, rollout, seen })
 
 const stateMessage = (view: View): string => {
   const { candidate } = view.rollout
   if (candidate === undefined) return ''
+  if (!isDirect(view.deployment.spec)) return waiting(view)?.message ?? ''
   switch (candidate.state) {
     case 'Provisioning':
       return `${candidate.version ?? ''} (${candidate.revision}) has ${candidate.readyReplicas ?? 0} of ${view.deployment.spec.replicas} pods ready.`

@@ -1,21 +1,26 @@
 // The state machine of a rollout: one pure step from (spec, status, observed, now) to the next status.
 // It never acts: what the persisted status implies is done elsewhere, after the status has been written.
-import { parseDuration } from '../api/duration.ts'
-import type { Candidate, ModelDeploymentSpec, Rejection } from '../api/modeldeployment.ts'
+import type { Candidate, ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import { begin } from './begin.ts'
+import { obey } from './commands.ts'
 import {
-  type Rollout,
-  type Transition,
-  type Situation,
   type Decision,
+  type Rollout,
+  type Situation,
+  type Transition,
   historyLimit,
-  entered,
-  pointerFacts,
   at,
-  without,
+  isDirect,
   withoutDeadline,
 } from './decision.ts'
+import { directStep, directSupersede } from './direct.ts'
 import type { Observed } from './observed.ts'
-import { hasTraffic, step } from './states.ts'
+import { release, stepBack, withExpiry } from './observing.ts'
+import { repair } from './repair.ts'
+import { routerStep } from './router.ts'
+import { supersede } from './states/leaving.ts'
+import { stableDownMs } from './states/step.ts'
+import { stepOf } from './steps.ts'
 import { cut } from './text.ts'
 
 export interface Next {
@@ -32,136 +37,58 @@ export interface Next {
  * @param now milliseconds since the epoch
  */
 export const next = (spec: ModelDeploymentSpec, persisted: Rollout, seen: Observed, now: number): Next => {
-  const rollout = withExpiry(persisted, spec)
-  const situation: Situation = { spec, rollout, seen, now }
-  const moved = supersede(situation) ?? release(situation) ?? begin(situation)
-  if (moved !== undefined) return written(situation, moved)
-  if (rollout.candidate === undefined) return { rollout, transitions: [], ...wake(now, rollout.previous?.expiresAt) }
-  const decision = step(situation, rollout.candidate)
-  if (decision.kind === 'Move') return written(situation, decision)
-  const { candidate } = decision
-  return {
-    rollout: { ...rollout, candidate },
-    transitions: [],
-    ...wake(now, candidate.deadlineAt, candidate.retryAt, rollout.previous?.expiresAt),
-  }
+  const situation: Situation = { spec, rollout: withExpiry(persisted, spec), seen, now }
+  if (isDirect(spec))
+    return taken(situation, directSupersede(situation) ?? release(situation) ?? begin(situation), directStep)
+  const obeyed = obey(situation)
+  if (obeyed?.kind === 'Move') return written(situation, obeyed)
+  // An answer alone holds nothing up, least of all a step back.
+  const answered = obeyed?.kind === 'Answer' ? { ...situation, rollout: obeyed.rollout } : situation
+  const moved = repair(answered) ?? supersede(answered) ?? release(answered) ?? stepBack(answered) ?? begin(answered)
+  return taken(answered, moved, routerStep)
 }
 
-/** The rollout of a suspended object: as it is, but for the deadline, which does not count that time. */
+/** What was decided of the whole; else what the state of the candidate decides. */
+const taken = (
+  situation: Situation,
+  moved: Decision | undefined,
+  step: (situation: Situation, candidate: Candidate) => Decision,
+): Next => {
+  const { rollout } = situation
+  if (moved !== undefined) return written(situation, moved)
+  if (rollout.candidate === undefined) return { rollout, transitions: [], ...wake(situation, rollout) }
+  return written(situation, step(situation, rollout.candidate))
+}
+
+/** The rollout of a suspended object: as it is, but for the deadlines, which do not count that time. */
 export const suspended = (rollout: Rollout): Rollout =>
   rollout.candidate === undefined ? rollout : { ...rollout, candidate: withoutDeadline(rollout.candidate) }
 
-/**
- * The rejection that holds back the hash, unless the retry token has changed since. What contract Any allows is no
- * longer held back by the contract; that field is no part of the hash.
- */
-export const rejectionOf = (
-  rollout: Rollout,
-  hash: string,
-  { model, rollout: { retryToken } }: ModelDeploymentSpec,
-): Rejection | undefined =>
-  rollout.rejected?.find(
-    (r) =>
-      r.hash === hash &&
-      r.retryToken === retryToken &&
-      !(r.reason === 'ContractIncompatible' && model.contract === 'Any'),
-  )
-
-/**
- * The spec now asks for something else. A candidate that already gets the traffic finishes its swap first
- * (late-change rule); any other is dropped without blame. A first version that gets it and does not answer has
- * nothing to finish: nobody else can answer but the version that mends it.
- */
-const supersede = ({ rollout, seen }: Situation): Decision | undefined => {
-  const { candidate, stable } = rollout
-  if (candidate === undefined) return undefined
-  if (seen.target.kind === 'Revision' && seen.target.hash === candidate.hash) return undefined
-  const answers = (seen.service.readyEndpoints[candidate.revision] ?? 0) > 0
-  if (hasTraffic(seen, candidate) && (stable !== undefined || answers)) return undefined
-  return {
-    kind: 'Move',
-    rollout: without(rollout, 'candidate'),
-    transition: {
-      from: candidate.state,
-      to: 'Idle',
-      reason: 'Superseded',
-      revision: candidate.revision,
-      message: `${candidate.revision} was dropped in ${candidate.state}: the spec now asks for ${
-        seen.target.kind === 'Revision' ? seen.target.revision : 'a revision that is not kept'
-      }.`,
-    },
+/** The transition is appended to the history in the same status as its effect (invariant I14). */
+const written = (situation: Situation, decision: Decision): Next => {
+  const { rollout: before, now, spec } = situation
+  if (decision.kind === 'Answer') throw new Error('an answer to a command is no step')
+  if (decision.kind === 'Stay') {
+    const rollout = { ...before, candidate: decision.candidate }
+    return { rollout, transitions: [], ...wake(situation, rollout) }
   }
-}
-
-/** How long the previous revision is kept follows the spec, also when it is edited while it is kept. */
-const withExpiry = (rollout: Rollout, spec: ModelDeploymentSpec): Rollout => {
-  const { stable, previous } = rollout
-  if (stable === undefined || previous === undefined) return rollout
-  const expiresAt = at(Date.parse(stable.promotedAt) + parseDuration(spec.rollout.keepPreviousFor))
-  return { ...rollout, previous: { ...previous, expiresAt } }
-}
-
-/** The previous revision has been kept warm for long enough. */
-const release = ({ rollout, now }: Situation): Decision | undefined => {
-  const { previous, candidate } = rollout
-  if (previous?.expiresAt === undefined || now < Date.parse(previous.expiresAt)) return undefined
-  if (candidate?.hash === previous.hash) return undefined
-  return {
-    kind: 'Move',
-    rollout: without(rollout, 'previous'),
-    transition: {
-      from: 'Observing',
-      to: 'Idle',
-      reason: 'PreviousReleased',
-      revision: previous.revision,
-      message: `${previous.revision} was kept warm until ${previous.expiresAt} and is now scaled down; its revision stays.`,
-    },
-  }
-}
-
-/** A new target and nobody in its way: it becomes the candidate. */
-const begin = ({ spec, rollout, seen, now }: Situation): Decision | undefined => {
-  if (rollout.candidate !== undefined || seen.refusal !== undefined || spec.rollout.paused) return undefined
-  if (seen.target.kind !== 'Revision' || seen.target.hash === rollout.stable?.hash) return undefined
-  const { hash, revision } = seen.target
-  if (rejectionOf(rollout, hash, spec) !== undefined) return undefined
-  const before = rollout.rejected?.find((r) => r.hash === hash)
-  const warm = rollout.previous?.hash === hash
-  const kept = seen.revisions.find((r) => r.name === revision)
-  const attempt = (before?.attempt ?? 0) + 1
-  const candidate: Candidate =
-    kept === undefined
-      ? { revision, hash, attempt, ...entered('Pending', spec, now) }
-      : { ...pointerFacts(kept), attempt, ...entered('Provisioning', spec, now) }
-  return {
-    kind: 'Move',
-    rollout: { ...rollout, candidate },
-    transition: {
-      from: 'Idle',
-      to: candidate.state,
-      reason: kept === undefined ? 'Resolving' : 'Provisioning',
-      revision,
-      message:
-        kept === undefined
-          ? `${revision} is a new version: its model is being fetched and read.`
-          : `${revision} (${kept.version}) is a kept revision${warm ? ' that is still warm' : ''}: it needs no new fetch to be checked.`,
-    },
-  }
-}
-
-/** Appends the transition to the history in the same status as its effect (invariant I14). */
-const written = ({ now }: Situation, decision: Decision): Next => {
-  if (decision.kind === 'Stay') throw new Error('only a move is written to the history')
   const { rollout, transition } = decision
-  const entry = { at: at(now), ...transition, message: cut(transition.message) }
+  const epoch = isDirect(spec) ? undefined : rollout.traffic?.epoch
+  const entry = { at: at(now), ...transition, message: cut(transition.message), ...(epoch !== undefined && { epoch }) }
   return {
     rollout: { ...rollout, history: [...(rollout.history ?? []), entry].slice(-historyLimit) },
     transitions: [transition],
   }
 }
 
-/** The next instant of these. One that has passed and changed nothing is none: to wake for it would be a loop. */
-const wake = (now: number, ...instants: (string | undefined)[]): { readonly wakeAt?: number } => {
-  const ahead = instants.flatMap((i) => (i === undefined ? [] : [Date.parse(i)])).filter((instant) => instant > now)
+/** The next instant that changes something. One that has passed and changed nothing is none: to wake for it would be a loop. */
+const wake = ({ spec, now }: Situation, { candidate, previous }: Rollout): { readonly wakeAt?: number } => {
+  const after = (instant: string | undefined, ms: number): number[] =>
+    instant === undefined ? [] : [Date.parse(instant) + ms]
+  const ahead = [
+    ...[candidate?.deadlineAt, candidate?.endsBy, candidate?.retryAt, previous?.expiresAt].flatMap((i) => after(i, 0)),
+    ...after(candidate?.ackedAt, stepOf(spec, candidate?.stepWeight ?? 0).minDurationMs),
+    ...after(candidate?.stableDownAt, stableDownMs),
+  ].filter((instant) => instant > now)
   return ahead.length === 0 ? {} : { wakeAt: Math.min(...ahead) }
 }

@@ -27,7 +27,63 @@ export interface PodCount {
   readonly total: number
   readonly ready: number
   readonly current: boolean
+  /**
+   * The number of the rollout that its Deployment is stamped with (annotation `slipway.dev/rollout`). A candidate gets
+   * no request before its own number is seen here: that write has ended every deletion that was planned earlier.
+   */
+  readonly stamp?: number
 }
+
+/** One router pod that is not terminating. */
+export interface RouterFacts {
+  readonly name: string
+  /** The epoch that its Envoy has applied for this object; unset before the first, and while it cannot be asked. */
+  readonly epoch?: number
+  /** The revision that it sends most requests to; unset while nobody knows. Only a lost status is mended by it. */
+  readonly serving?: string
+}
+
+/** Finished requests of users to one revision, summed over all routers. Copies for the shadow are none of them. */
+export interface Calls {
+  readonly requests: number
+  /** Those that the revision is to blame for: 5xx, timeouts, failed connections, resets, overflows, failed gRPC calls. */
+  readonly failures: number
+}
+
+/** What a check outside of the state machine found about one attempt of one revision; `undefined` while it runs. */
+export interface CheckResult {
+  readonly revision: string
+  readonly attempt: number
+  /** `Error`: it could not be carried out, which says nothing about the revision. */
+  readonly verdict: 'Pass' | 'Fail' | 'Inconclusive' | 'NoTraffic' | 'Error'
+  /** One sentence with the figures. */
+  readonly message: string
+}
+
+/** What a verdict may be made of. Figures of another epoch than the persisted one are not looked at. */
+export interface Evidence {
+  /** The traffic epoch that `calls` are counted in, from the moment at which every router had applied it. */
+  readonly epoch: number
+  /** By name of the revision; a revision that is not in here got no request. */
+  readonly calls: Readonly<Record<string, Calls>>
+  /** Why the figures are not whole, in a sentence: a router that cannot be asked. Never Pass, never Fail. */
+  readonly missing?: string
+  readonly golden?: CheckResult
+  readonly shadow?: CheckResult
+}
+
+/** The order that a person wrote into the annotation, as it was read. */
+export type Command =
+  | { readonly kind: 'Malformed'; readonly id: string; readonly op: string; readonly message: string }
+  | {
+      readonly kind: 'Order'
+      readonly id: string
+      readonly op: string
+      /** The name of the ModelRevision that it is about. */
+      readonly candidate: string
+      readonly reason: string
+      readonly by: string
+    }
 
 /** Why pods are not ready, in one sentence. `fatal`: waiting will not mend it. */
 export interface Trouble {
@@ -49,8 +105,16 @@ export interface Observed {
   readonly trouble?: Trouble
   /** What keeps pods of the serving revision from being ready. */
   readonly servingTrouble?: Trouble
-  /** The revision that the Service selects, and how many endpoints of each revision it really lists as ready. */
+  /**
+   * The revision that the Service selects, and how many endpoints of each revision it really lists as ready. In mode
+   * Router the Service selects routers: `revision` is unset then.
+   */
   readonly service: { readonly revision?: string; readonly readyEndpoints: Readonly<Record<string, number>> }
+  /** Router pods that are not terminating, in any order; unset in mode Direct, which has none. */
+  readonly routers?: readonly RouterFacts[]
+  /** Unset in mode Direct, and before anything was measured. */
+  readonly evidence?: Evidence
+  readonly command?: Command
   /** Set when this spec must not go forward at all; the serving revision is kept as it is. */
   readonly refusal?: {
     readonly reason: Reason

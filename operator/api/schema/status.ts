@@ -1,7 +1,7 @@
 // status of a ModelDeployment: the operator's write-ahead log. Everything the next step depends on is in here, and
 // nothing in here changes while nothing happens.
 import { Type } from '@sinclair/typebox'
-import { digest, hash, integer, list, long, object, revisionRef, text, timestamp, word } from './field.ts'
+import { digest, flag, hash, integer, list, long, object, revisionRef, text, timestamp, word } from './field.ts'
 
 const message = (what: string) => text({ description: what, maxLength: 32_768 })
 const reason = (what: string) => text({ description: what, maxLength: 128 })
@@ -19,6 +19,10 @@ export const candidateStates = [
   'Superseding',
   'RollingBack',
 ] as const
+
+const rolloutNumber = (what: string) => long({ description: what, minimum: 1 })
+
+const rejectionClasses = ['Evidence', 'Infra', 'Invalid', 'User'] as const
 
 const condition = object(
   {
@@ -46,6 +50,7 @@ const pointer = {
   digest: digest({ description: 'The sha256 of the model file.' }),
   image: text({ description: 'The runtime image, by digest.', maxLength: 1024 }),
   promotedAt: timestamp({ description: 'When it became stable.' }),
+  rollout: Type.Optional(rolloutNumber('The number of the rollout that made it stable; its Deployment carries it.')),
 }
 
 const stable = object(pointer, { description: 'The revision that answers users; unset before the first one.' })
@@ -81,6 +86,51 @@ const candidate = object(
     message: Type.Optional(message('What it waits for, in a sentence.')),
     reason: Type.Optional(reason('What it waits for, in one word.')),
     retryToken: Type.Optional(retryToken),
+    rollout: Type.Optional(rolloutNumber('The number of this rollout; its Deployment carries it.')),
+    substep: Type.Optional(
+      word(['Scale', 'Shift', 'Analyse', 'Gate'], {
+        description:
+          'How far it is within its step: Scale waits for pods, Shift for the routers, Analyse for evidence, Gate for a person.',
+      }),
+    ),
+    stepWeight: Type.Optional(
+      integer({
+        description: 'The share of requests that its step is about, in thousandths.',
+        minimum: 0,
+        maximum: 1000,
+      }),
+    ),
+    replicas: Type.Optional(integer({ description: 'How many pods it needs in this step.', minimum: 0 })),
+    stableReplicas: Type.Optional(
+      integer({
+        description:
+          'How many pods spec.replicas asked for when the rollout began; stable keeps that many until it is over.',
+        minimum: 0,
+      }),
+    ),
+    ackedAt: Type.Optional(timestamp({ description: 'When every router had applied the weights of this step.' })),
+    endsBy: Type.Optional(timestamp({ description: 'When the whole rollout must be over.' })),
+    stableDownAt: Type.Optional(timestamp({ description: 'Since when stable has had no ready pod.' })),
+    back: Type.Optional(
+      flag({ description: 'True where it is a step back to the previous revision, whatever the spec says.' }),
+    ),
+    pausedBy: Type.Optional(
+      text({ description: 'Who holds it by a pause command; unset when nobody does.', maxLength: 256 }),
+    ),
+    outcome: Type.Optional(
+      object(
+        {
+          rejected: flag({ description: 'Whether the revision is remembered as rejected.' }),
+          reason: reason('Why, in one word.'),
+          message: message('Why, in a sentence with the figures.'),
+          class: Type.Optional(
+            word(rejectionClasses, { description: 'Whose doing it was; unset where it is not rejected.' }),
+          ),
+          by: Type.Optional(text({ description: 'Who asked for it, when it was a command.', maxLength: 256 })),
+        },
+        { description: 'What becomes of it once no router sends it requests; set in RollingBack and Superseding.' },
+      ),
+    ),
   },
   { description: 'The revision that is being rolled out; unset when there is none.' },
 )
@@ -91,13 +141,14 @@ const rejection = object(
     revision: revisionRef({ description: 'The name of the ModelRevision, which may never have existed.' }),
     version: Type.Optional(version('The version that people see, if it was known.')),
     attempt: integer({ description: 'The attempt that was rejected, from 1.', minimum: 1 }),
-    class: word(['Evidence', 'Infra', 'Invalid', 'User'], {
+    class: word(rejectionClasses, {
       description: 'Whose doing it was: the evidence, the infrastructure, an invalid model or spec, or a user.',
     }),
     reason: reason('Why, in one word.'),
     message: message('Why, in a sentence with the figures.'),
     retryToken,
     at: timestamp({ description: 'When it was rejected.' }),
+    rearmed: Type.Optional(flag({ description: 'True once a retry command has asked for it again.' })),
   },
   { description: 'A revision that is not tried again by itself.' },
 )
@@ -207,6 +258,13 @@ const lastCommand = object(
     result: text({ description: 'What became of it, in one word.', maxLength: 64 }),
     message: message('What became of it, in a sentence.'),
     at: timestamp({ description: 'When it was answered.' }),
+    earlier: Type.Optional(
+      list(text({ description: 'The id of a command.', maxLength: 128 }), {
+        description: 'The ids of the commands before it, the newest last; none of them is carried out again.',
+        kind: 'set',
+        maxItems: 20,
+      }),
+    ),
   },
   { description: 'The answer to the last command.' },
 )
@@ -243,6 +301,7 @@ export const statusSchema = object(
     stable: Type.Optional(stable),
     previous: Type.Optional(previous),
     candidate: Type.Optional(candidate),
+    rollouts: Type.Optional(long({ description: 'How many rollouts have begun; it only rises.', minimum: 0 })),
     rejected: Type.Optional(
       list(rejection, {
         description: 'The last 20 revisions that are not tried again by themselves.',

@@ -29,6 +29,7 @@ const pointer = {
   digest,
   image: 'registry.example/runtime:1',
   promotedAt: at,
+  rollout: 1,
 }
 const claim = (type: string, status: 'True' | 'False') => ({
   type,
@@ -64,7 +65,19 @@ const fullStatus: Required<ModelDeploymentStatus> = {
     message: 'Waiting for evidence.',
     reason: 'Analysing',
     retryToken: 'again',
+    rollout: 2,
+    substep: 'Analyse',
+    stepWeight: 250,
+    replicas: 1,
+    stableReplicas: 3,
+    ackedAt: at,
+    endsBy: at,
+    stableDownAt: at,
+    back: true,
+    pausedBy: 'kubectl',
+    outcome: { rejected: true, reason: 'Aborted', message: 'Not today.', class: 'User', by: 'kubectl' },
   },
+  rollouts: 2,
   rejected: [
     {
       hash: '3333333333',
@@ -76,6 +89,7 @@ const fullStatus: Required<ModelDeploymentStatus> = {
       message: 'Nothing is there.',
       retryToken: '',
       at,
+      rearmed: true,
     },
   ],
   traffic: {
@@ -93,7 +107,7 @@ const fullStatus: Required<ModelDeploymentStatus> = {
     sinceEpoch: 4,
     checks: [{ name: 'Errors', n: 100_000_000_000, x: 3, y: 2, logE: '-1.25', verdict: 'Inconclusive' }],
   },
-  lastCommand: { id: 'a1', op: 'pause', result: 'Done', message: 'Paused.', at },
+  lastCommand: { id: 'a1', op: 'pause', result: 'Done', message: 'Paused.', at, earlier: ['a0'] },
   history: [
     {
       at,

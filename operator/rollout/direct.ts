@@ -1,5 +1,4 @@
-// The states of a candidate, one small function each: what it waits for, and where it goes from there. Pure.
-import { isReason } from '../api/conditions.ts'
+// A candidate in traffic mode Direct, where the Service itself selects the pods: three states, strategy BlueGreen. Pure.
 import { parseDuration } from '../api/duration.ts'
 import type { Candidate, StablePointer } from '../api/modeldeployment.ts'
 import {
@@ -7,19 +6,19 @@ import {
   type Decision,
   move,
   reject,
+  carried,
   entered,
   provisionMs,
-  pointerFacts,
   calm,
   at,
-  isPast,
+  podsOf,
   without,
   withoutDeadline,
 } from './decision.ts'
-import type { Observed, PodCount, Trouble } from './observed.ts'
-import { cut } from './text.ts'
+import type { Observed } from './observed.ts'
+import { pending, waitOrGiveUp } from './states/pending.ts'
 
-export const step = (situation: Situation, persisted: Candidate): Decision => {
+export const directStep = (situation: Situation, persisted: Candidate): Decision => {
   const { seen, spec, now } = situation
   // Users are on it already: what the spec has come to ask for since waits until they have arrived.
   if (seen.refusal !== undefined && !hasTraffic(seen, persisted))
@@ -27,7 +26,7 @@ export const step = (situation: Situation, persisted: Candidate): Decision => {
   const candidate = { deadlineAt: at(now + provisionMs(spec)), ...persisted }
   switch (candidate.state) {
     case 'Pending':
-      return pending(situation, candidate)
+      return pending(situation, candidate, spec.rollout.paused)
     case 'Provisioning':
       return provisioning(situation, candidate)
     case 'Promoting':
@@ -36,7 +35,7 @@ export const step = (situation: Situation, persisted: Candidate): Decision => {
       // A later release can leave a state behind that this one does not know; it starts over, safely, at weight 0.
       return move(
         situation,
-        { ...candidate, ...entered('Pending', situation.spec, situation.now) },
+        { ...without(carried(candidate), 'outcome'), ...entered('Pending', spec, now) },
         'Resolving',
         'The rollout starts over.',
       )
@@ -46,55 +45,6 @@ export const step = (situation: Situation, persisted: Candidate): Decision => {
 /** Whether the Service sends users to the candidate. */
 export const hasTraffic = (seen: Observed, { state, revision }: Candidate): boolean =>
   state === 'Promoting' && seen.service.revision === revision
-
-const retryDelaysMs = [5_000, 15_000, 60_000, 300_000]
-
-const pending = (situation: Situation, candidate: Candidate): Decision => {
-  const { spec, seen, now } = situation
-  const kept = seen.revisions.find((r) => r.name === candidate.revision)
-  if (kept !== undefined) {
-    if (spec.rollout.paused) return { kind: 'Stay', candidate: withoutDeadline(calm(candidate)) }
-    const provisioned = { ...pointerFacts(kept), attempt: candidate.attempt, ...entered('Provisioning', spec, now) }
-    return move(
-      situation,
-      provisioned,
-      'Provisioning',
-      `${kept.name} (${kept.version}, ${kept.digest}) is resolved; its pods are starting.`,
-    )
-  }
-  if (seen.trouble?.fatal === true) return reject(situation, candidate, seen.trouble)
-  if (candidate.retryAt !== undefined) return retry(situation, candidate, candidate.retryAt)
-  const { resolution } = seen
-  if (resolution.kind !== 'Failed') return waitOrGiveUp(situation, candidate)
-  const { reason, message, retryable } = resolution
-  if (!retryable || isPast(candidate.deadlineAt, now))
-    return reject(situation, candidate, { reason, message, fatal: true })
-  const delay = retryDelaysMs[Math.min(candidate.attempt - 1, retryDelaysMs.length - 1)] ?? 0
-  return { kind: 'Stay', candidate: { ...candidate, retryAt: at(now + delay), reason, message: cut(message) } }
-}
-
-/**
- * A store that does not answer is tried again by itself, at growing distances, until the deadline. Why is in the
- * status: the Job of the last try may be gone by then.
- */
-const retry = (situation: Situation, candidate: Candidate, retryAt: string): Decision => {
-  const { now } = situation
-  const { reason = '', message = 'the fetch failed' } = candidate
-  if (isPast(candidate.deadlineAt, now))
-    return reject(situation, candidate, {
-      reason: isReason(reason) ? reason : 'ModelUnreachable',
-      message,
-      fatal: true,
-    })
-  if (!isPast(retryAt, now)) return { kind: 'Stay', candidate }
-  const again = { ...without(candidate, 'retryAt'), attempt: candidate.attempt + 1 }
-  return move(
-    situation,
-    again,
-    'Resolving',
-    `${candidate.revision} is fetched again, attempt ${again.attempt}; before: ${message}`,
-  )
-}
 
 const provisioning = (situation: Situation, candidate: Candidate): Decision => {
   const { spec, seen, now } = situation
@@ -108,7 +58,7 @@ const provisioning = (situation: Situation, candidate: Candidate): Decision => {
       `ModelRevision ${revision} was deleted: its model is fetched and read again.`,
     )
   }
-  const pods = countOf(seen, candidate.revision)
+  const pods = podsOf(seen, candidate.revision)
   if (pods?.current === true && pods.ready >= spec.replicas) {
     if (spec.rollout.paused) return { kind: 'Stay', candidate: withoutDeadline(calm(candidate)) }
     const promoted = { ...calm(candidate), ...entered('Promoting', spec, now) }
@@ -131,7 +81,7 @@ const provisioning = (situation: Situation, candidate: Candidate): Decision => {
 const promoting = (situation: Situation, candidate: Candidate): Decision => {
   const { spec, rollout, seen, now } = situation
   const { stable } = rollout
-  const pods = countOf(seen, candidate.revision)
+  const pods = podsOf(seen, candidate.revision)
   const wanted = spec.replicas
   if (stable !== undefined && wanted > 0 && pods?.ready === 0) {
     // Users are on their way to pods that have just died; the old ones are still there.
@@ -172,23 +122,28 @@ const promoting = (situation: Situation, candidate: Candidate): Decision => {
   }
 }
 
-const waitOrGiveUp = (situation: Situation, candidate: Candidate): Decision => {
-  const { seen, now, spec } = situation
-  const waiting = explained(candidate, seen.trouble)
-  if (!isPast(candidate.deadlineAt, now)) return { kind: 'Stay', candidate: waiting }
-  const { reason = 'DeadlineExceeded', message = 'no pod reported a cause' } = waiting
-  return reject(situation, candidate, {
-    reason: isReason(reason) ? reason : 'DeadlineExceeded',
-    message: `No progress within ${spec.rollout.deadlines.provision} (spec.rollout.deadlines.provision): ${message}`,
-    fatal: true,
-  })
+/**
+ * The spec now asks for something else. A candidate that already gets the traffic finishes its swap first
+ * (late-change rule); any other is dropped without blame. A first version that gets it and does not answer has
+ * nothing to finish: nobody else can answer but the version that mends it.
+ */
+export const directSupersede = ({ rollout, seen }: Situation): Decision | undefined => {
+  const { candidate, stable } = rollout
+  if (candidate === undefined) return undefined
+  if (seen.target.kind === 'Revision' && seen.target.hash === candidate.hash) return undefined
+  const answers = (seen.service.readyEndpoints[candidate.revision] ?? 0) > 0
+  if (hasTraffic(seen, candidate) && (stable !== undefined || answers)) return undefined
+  return {
+    kind: 'Move',
+    rollout: without(rollout, 'candidate'),
+    transition: {
+      from: candidate.state,
+      to: 'Idle',
+      reason: 'Superseded',
+      revision: candidate.revision,
+      message: `${candidate.revision} was dropped in ${candidate.state}: the spec now asks for ${
+        seen.target.kind === 'Revision' ? seen.target.revision : 'a revision that is not kept'
+      }.`,
+    },
+  }
 }
-
-/** What the candidate waits for. While a fetch is tried again, that is still what the last try failed of. */
-const explained = (candidate: Candidate, trouble: Trouble | undefined): Candidate => {
-  if (trouble !== undefined) return { ...candidate, reason: trouble.reason, message: cut(trouble.message) }
-  return candidate.state === 'Pending' && candidate.attempt > 1 ? candidate : calm(candidate)
-}
-
-const countOf = (seen: Observed, revision: string): PodCount | undefined =>
-  seen.pods.find((p) => p.revision === revision)

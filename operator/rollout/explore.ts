@@ -1,0 +1,421 @@
+// Every state that the real reducer can get into, for small bounds: explicit-state search over world.ts.
+// It looks for broken invariants, and for states from which no settled one can be reached without a further fault.
+// `npm run explore` runs it at length; explore.test.ts at small bounds, and without each part of the protocol.
+import type { Candidate, ModelDeploymentSpec, Rejection } from '../api/modeldeployment.ts'
+import type { Violation } from './invariants.ts'
+import type { Calls, Command } from './observed.ts'
+import type { Traffic } from './traffic.ts'
+import {
+  type Faults,
+  type Intent,
+  type Mood,
+  type World,
+  intents,
+  isSettled,
+  nameOf,
+  perform,
+  pull,
+  serving,
+  start,
+  withReady,
+  withTarget,
+} from './world.ts'
+
+export interface Bounds {
+  readonly spec: ModelDeploymentSpec
+  readonly versions: number
+  readonly routers: number
+  readonly controllers: number
+  /** How often the spec changes its version. */
+  readonly edits: number
+  /** How often a pod is lost. */
+  readonly losses: number
+  /** How often a router pod is replaced by one that has applied nothing. */
+  readonly replacements: number
+  /** How often an hour passes: every deadline, and keepPreviousFor. */
+  readonly hours: number
+  /** The commands that a person may give, each once, at any moment. */
+  readonly commands: readonly Extract<Command, { kind: 'Order' }>[]
+  readonly faults: Faults
+  /** The search ends here, unfinished. */
+  readonly maxStates: number
+  /** It also ends at the first broken invariant. */
+  readonly untilBroken?: boolean
+}
+
+export interface Found {
+  readonly states: number
+  readonly transitions: number
+  readonly complete: boolean
+  /** The shortest way to each broken invariant, in words. */
+  readonly violations: readonly { readonly violation: Violation; readonly path: readonly string[] }[]
+  /** How many states cannot settle any more, and the way to one of them. Only known when complete. */
+  readonly stuck: { readonly count: number; readonly path: readonly string[] }
+  /** Every edge of the reducer that was taken, as `from → to`. */
+  readonly edges: ReadonlySet<string>
+}
+
+interface Node {
+  readonly world: World
+  readonly pending: readonly (Intent | undefined)[]
+  readonly edits: number
+  readonly losses: number
+  readonly replacements: number
+  readonly hours: number
+  readonly commands: readonly Extract<Command, { kind: 'Order' }>[]
+  readonly command?: Command
+}
+
+interface Step {
+  readonly label: string
+  readonly node: Node
+  /** Something that need not happen; what is reached only so does not count for settling. */
+  readonly fault: boolean
+}
+
+/** What users may find of the candidate: enough and good, enough and bad, none at all. */
+const findings: readonly (readonly [string, Calls | undefined])[] = [
+  ['good figures', { requests: 1000, failures: 0 }],
+  ['bad figures', { requests: 1000, failures: 900 }],
+  ['no request', undefined],
+]
+
+export const explore = (bounds: Bounds, progress?: (states: number, transitions: number) => void): Found => {
+  const search = new Search(bounds)
+  return search.run(progress)
+}
+
+class Search {
+  readonly #bounds: Bounds
+  readonly #indexes = new Map<string, number>()
+  readonly #queue: (Node | undefined)[] = []
+  readonly #parents: number[] = []
+  readonly #labels: string[] = []
+  readonly #settled: number[] = []
+  readonly #from = new Ints()
+  readonly #to = new Ints()
+  readonly #violations = new Map<string, { violation: Violation; path: readonly string[] }>()
+  readonly #edges = new Set<string>()
+  #transitions = 0
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds
+  }
+
+  run(progress?: (states: number, transitions: number) => void): Found {
+    const { controllers, edits, losses, replacements, hours, commands, maxStates, untilBroken } = this.#bounds
+    const pending = Array.from({ length: controllers }, () => undefined)
+    const world = serving(this.#bounds.spec, this.#bounds.routers)
+    this.#visit({ world, pending, edits, losses, replacements, hours, commands }, -1, 'start')
+    let at = 0
+    const isOver = () => this.#queue.length >= maxStates || (untilBroken === true && this.#violations.size > 0)
+    for (; at < this.#queue.length && !isOver(); at++) {
+      const node = this.#queue[at]
+      if (node === undefined) continue
+      for (const { label, node: then, fault } of this.#steps(node, at)) {
+        this.#transitions++
+        const to = this.#visit(then, at, label)
+        if (fault) continue
+        this.#from.push(at)
+        this.#to.push(to)
+      }
+      // Only its number is needed from here on.
+      this.#queue[at] = undefined
+      if (at % 50_000 === 0) progress?.(this.#queue.length, this.#transitions)
+    }
+    const complete = at === this.#queue.length
+    return {
+      states: this.#queue.length,
+      transitions: this.#transitions,
+      complete,
+      violations: Array.from(this.#violations.values()),
+      stuck: complete ? this.#stuck() : { count: 0, path: [] },
+      edges: this.#edges,
+    }
+  }
+
+  #visit(node: Node, parent: number, label: string): number {
+    const key = keyOf(node)
+    const known = this.#indexes.get(key)
+    if (known !== undefined) return known
+    const index = this.#queue.length
+    this.#indexes.set(key, index)
+    this.#queue.push(node)
+    this.#parents.push(parent)
+    this.#labels.push(label)
+    if (isSettled(node.world) && node.pending.every((intent) => intent === undefined)) this.#settled.push(index)
+    return index
+  }
+
+  #steps(node: Node, at: number): Step[] {
+    const { versions, routers, faults } = this.#bounds
+    const { world } = node
+    const steps: Step[] = []
+    const step = (label: string, changed: Partial<Node>, fault = false): void => {
+      const next = { ...node, ...changed }
+      if (changed.world !== node.world || Object.keys(changed).length > 1) steps.push({ label, node: next, fault })
+    }
+    for (let v = 1; v <= versions; v++) {
+      const live = world.workloads[v]
+      if (node.edits > 0 && v !== world.target)
+        step(`the spec asks for v${v}`, { world: withTarget(world, v), edits: node.edits - 1 }, true)
+      if (live === undefined) continue
+      if (live.ready < live.replicas) step(`a pod of v${v} is ready`, { world: withReady(world, v, live.ready + 1) })
+      if (live.ready > 0 && node.losses > 0)
+        step(`a pod of v${v} is lost`, { world: withReady(world, v, live.ready - 1), losses: node.losses - 1 }, true)
+    }
+    for (let r = 0; r < routers; r++) {
+      const name = `router ${r}`
+      step(`${name} applies what is wanted`, { world: pull(world, r, world.rollout.traffic, faults) })
+      // A new router's first list is a consistent read; only a watch can lag behind.
+      if (world.routers[r] !== undefined)
+        step(`${name} applies what was wanted before`, { world: pull(world, r, world.lastTraffic, faults) }, true)
+      if (node.replacements > 0 && world.routers[r] !== undefined) {
+        const replaced = world.routers.map((applied, i) => (i === r ? undefined : applied))
+        step(
+          `${name} is replaced`,
+          { world: { ...world, routers: replaced }, replacements: node.replacements - 1 },
+          true,
+        )
+      }
+    }
+    if (node.hours > 0)
+      step('an hour passes', { world: { ...world, now: world.now + 3_600_000 }, hours: node.hours - 1 })
+    for (const command of node.commands)
+      step(
+        `a person says ${command.op} ${command.candidate}`,
+        { world, command, commands: node.commands.filter((c) => c !== command) },
+        true,
+      )
+    node.pending.forEach((intent, i) => this.#controller(node, intent, i, at, step))
+    return steps
+  }
+
+  #controller(
+    node: Node,
+    intent: Intent | undefined,
+    i: number,
+    at: number,
+    step: (label: string, changed: Partial<Node>, fault?: boolean) => void,
+  ): void {
+    const { world } = node
+    const put = (next: Intent | undefined) => node.pending.map((old, j) => (i === j ? next : old))
+    if (intent !== undefined) {
+      const label = `controller ${i} ${words(intent)}`
+      const report = this.#reporter(at, label)
+      step(label, { world: perform(world, intent, report, this.#bounds.faults), pending: put(undefined) })
+      step(`controller ${i} dies before it ${words(intent)}`, { world, pending: put(undefined) }, true)
+      return
+    }
+    const planned = new Set<string>()
+    for (const [finding, calls] of findings) {
+      const label = `controller ${i} sees ${finding}`
+      for (const next of intents(world, this.#mood(node, calls), this.#reporter(at, label), this.#bounds.faults)) {
+        const decided = intentKey(next, world)
+        if (planned.has(decided)) continue
+        planned.add(decided)
+        if (next.kind === 'status') for (const { from, to } of next.next.transitions) this.#edges.add(`${from} → ${to}`)
+        step(`${label} and will ${words(next)}`, { world, pending: put(next) })
+      }
+    }
+  }
+
+  #mood({ world, command }: Node, calls: Calls | undefined): Mood {
+    const asked = world.rollout.candidate?.hash ?? world.rollout.stable?.hash ?? '1'
+    return {
+      calls: calls === undefined ? {} : { [Number(asked)]: [calls.requests, calls.failures] },
+      ...(command && { command }),
+    }
+  }
+
+  #reporter(at: number, label: string): (violation: Violation) => void {
+    return (violation) => {
+      const key = `${violation.invariant} ${violation.message.replaceAll(/\d+/g, '#')}`
+      if (!this.#violations.has(key)) this.#violations.set(key, { violation, path: [...this.#path(at), label] })
+    }
+  }
+
+  #path(index: number): string[] {
+    const path: string[] = []
+    for (let i = index; i > 0; i = this.#parents[i] ?? 0) path.push(this.#labels[i] ?? '')
+    return path.toReversed()
+  }
+
+  /** Backwards from the settled states along everything that is no fault: what is not met cannot settle. */
+  #stuck(): Found['stuck'] {
+    const count = this.#queue.length
+    const first = new Int32Array(count).fill(-1)
+    const next = new Int32Array(this.#to.length)
+    for (let e = 0; e < this.#to.length; e++) {
+      const to = this.#to.at(e)
+      next[e] = first[to] ?? -1
+      first[to] = e
+    }
+    const meets = new Uint8Array(count)
+    const stack = [...this.#settled]
+    for (const i of stack) meets[i] = 1
+    for (let i = stack.pop(); i !== undefined; i = stack.pop())
+      for (let e = first[i] ?? -1; e >= 0; e = next[e] ?? -1) {
+        const from = this.#from.at(e)
+        if (meets[from] === 1) continue
+        meets[from] = 1
+        stack.push(from)
+      }
+    const lost = meets.indexOf(0)
+    return lost < 0
+      ? { count: 0, path: [] }
+      : { count: meets.reduce((sum, met) => sum + 1 - met, 0), path: this.#path(lost) }
+  }
+}
+
+/** Integers, millions of them. */
+class Ints {
+  #values = new Int32Array(1 << 16)
+  length = 0
+
+  push(value: number): void {
+    if (this.length === this.#values.length) {
+      const grown = new Int32Array(this.length * 2)
+      grown.set(this.#values)
+      this.#values = grown
+    }
+    this.#values[this.length++] = value
+  }
+
+  at(index: number): number {
+    return this.#values[index] ?? 0
+  }
+}
+
+const words = (intent: Intent): string => {
+  switch (intent.kind) {
+    case 'status': {
+      const [transition] = intent.next.transitions
+      return transition === undefined ? 'writes the status' : `writes ${transition.from} → ${transition.to}`
+    }
+    case 'resolve':
+      return `resolves v${intent.revision}`
+    case 'apply':
+      return `scales v${intent.revision} to ${intent.replicas}`
+    default:
+      return `deletes v${intent.revision}`
+  }
+}
+
+// --- What tells two states apart. Numbers that only rise (epochs, rollouts, versions of objects) count from the present
+// one, and what no decision looks at (words, the history, when a state was entered) is left out.
+
+const keyOf = (node: Node): string => {
+  const { world, pending, edits, losses, replacements, hours, commands, command } = node
+  return digest(
+    [
+      world.target,
+      rolloutKey(world.rollout, world.rollout),
+      trafficKey(world.lastTraffic, world.rollout),
+      world.revisions.toSorted((a, b) => a - b).join(','),
+      workloadsKey(world),
+      world.routers.map((r) => trafficKey(r, world.rollout)).join('/'),
+      edits,
+      losses,
+      replacements,
+      hours,
+      commands.length,
+      command?.id ?? '',
+      pending.map((intent) => (intent === undefined ? '' : intentKey(intent, world))).join('+'),
+    ].join(' '),
+  )
+}
+
+const rolloutKey = (rollout: World['rollout'], base: World['rollout']): string => {
+  const { stable, previous, candidate, rejected, traffic, lastCommand } = rollout
+  const rank = (n: number | undefined) => (n === undefined ? '' : (base.rollouts ?? 0) - n)
+  return [
+    stable && `${stable.hash}.${rank(stable.rollout)}`,
+    previous && `${previous.hash}.${rank(previous.rollout)}.${hour(previous.expiresAt)}`,
+    candidate && candidateKey(candidate, rank(candidate.rollout)),
+    rejected?.map(rejectionKey).join(','),
+    trafficKey(traffic, base),
+    lastCommand?.id,
+    rank(rollout.rollouts),
+  ].join('|')
+}
+
+const candidateKey = (c: Candidate, rank: number | string): string =>
+  [
+    c.hash,
+    rank,
+    c.attempt,
+    c.state,
+    c.substep,
+    c.stepWeight,
+    c.replicas,
+    c.stableReplicas,
+    c.readyReplicas,
+    c.back,
+    c.pausedBy,
+    c.outcome?.rejected,
+    c.outcome?.reason,
+    hour(c.deadlineAt),
+    hour(c.endsBy),
+    hour(c.ackedAt),
+    hour(c.stableDownAt),
+    hour(c.retryAt),
+  ].join(',')
+
+const rejectionKey = (r: Rejection): string => `${r.hash}.${r.attempt}.${r.reason}.${r.rearmed === true}`
+
+const hour = (instant: string | undefined): string =>
+  instant === undefined ? '' : `${(Date.parse(instant) - start) / 60_000}`
+
+const trafficKey = (setting: Traffic | undefined, base: World['rollout']): string =>
+  setting === undefined
+    ? '-'
+    : `${(base.traffic?.epoch ?? 0) - setting.epoch}:${setting.weights.map((w) => `${w.revision}=${w.weight}`).join(',')}${setting.mirror?.revision ?? ''}`
+
+const workloadsKey = ({ workloads, rollout }: World): string =>
+  Object.entries(workloads)
+    .map(([v, { replicas, ready, stamp }]) => `${v}:${replicas}.${ready}.${(rollout.rollouts ?? 0) - (stamp ?? 0)}`)
+    .join('/')
+
+const intentKey = (intent: Intent, world: World): string => {
+  switch (intent.kind) {
+    case 'status': {
+      const stale = intent.objectVersion !== world.objectVersion
+      return stale ? 'stale' : `status ${rolloutKey(intent.next.rollout, world.rollout)}`
+    }
+    case 'resolve':
+      return `resolve ${intent.revision}`
+    default: {
+      const current = (world.workloads[intent.revision]?.version ?? 0) === intent.version
+      const what =
+        intent.kind === 'delete'
+          ? 'delete'
+          : `apply ${intent.replicas} ${(world.rollout.rollouts ?? 0) - (intent.stamp ?? 0)}`
+      return `${what} ${intent.revision} ${current}`
+    }
+  }
+}
+
+/** 106 bits of the text, in two halves: a million states collide once in 10^20 searches, and take little memory. */
+const digest = (text: string): string => {
+  let [a, b, c, d] = [0x811c9dc5, 0x01000193, 0xdeadbeef, 0x41c6ce57]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    a = Math.imul(a ^ code, 0x01000193)
+    b = Math.imul(b ^ code, 0x5bd1e995)
+    c = Math.imul(c ^ code, 2_654_435_761)
+    d = Math.imul(d ^ code, 1_597_334_677)
+    b ^= b >>> 15
+    d ^= d >>> 13
+  }
+  return String.fromCharCode(a & 0xffff, a >>> 16, b & 0xffff, b >>> 16, c & 0xffff, c >>> 16, d & 0xffff, d >>> 16)
+}
+
+export const orderOf = (op: string, version: number): Extract<Command, { kind: 'Order' }> => ({
+  kind: 'Order',
+  id: `${op}-${version}`,
+  op,
+  candidate: nameOf(version),
+  reason: 'because',
+  by: 'kate',
+})

@@ -1,0 +1,324 @@
+// A world around the real reducer, small enough to be copied a million times: Deployments, pods, routers that apply
+// settings when they like, and controllers that read at one moment and act at another. Test-only.
+// It decides nothing about a rollout: that is next.ts; it only carries out what wanted.ts says, as the operator does.
+import { specOf } from '../api/fixtures.ts'
+import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import type { Rollout } from './decision.ts'
+import { podViolationsOf, violationsOf, type Violation } from './invariants.ts'
+import { next, type Next } from './next.ts'
+import type { CheckResult, Command, Observed, Resolution, RevisionFacts, Trouble } from './observed.ts'
+import { isReached, type Traffic } from './traffic.ts'
+import { mayRemove, wantedPods } from './wanted.ts'
+
+export const start = Date.parse('2026-01-01T00:00:00Z')
+
+export interface Workload {
+  readonly replicas: number
+  readonly ready: number
+  readonly stamp?: number
+  /** Changes with every write; what is to be destroyed is named with it. */
+  readonly version: number
+}
+
+/** What a controller is about to do: decided on what it saw, carried out later, or never. */
+export type Intent =
+  | { readonly kind: 'status'; readonly next: Next; readonly objectVersion: number }
+  | { readonly kind: 'resolve'; readonly revision: number }
+  | {
+      readonly kind: 'apply'
+      readonly revision: number
+      readonly replicas: number
+      readonly stamp?: number
+      readonly version: number
+      /** The spec asks for no pods at all, whoever is still sent to them. */
+      readonly isAsked?: boolean
+    }
+  | { readonly kind: 'delete'; readonly revision: number; readonly version: number }
+
+/** Everything there is. Values are never changed, only replaced, so that a copy is cheap. */
+export interface World {
+  readonly spec: ModelDeploymentSpec
+  /** The version that the spec asks for. */
+  readonly target: number
+  /** Changes with every write to the object, of its spec or its status. */
+  readonly objectVersion: number
+  readonly rollout: Rollout
+  /** The setting before the present one, which a router may still read. */
+  readonly lastTraffic?: Traffic
+  readonly revisions: readonly number[]
+  readonly workloads: Readonly<Record<number, Workload>>
+  /** By router, what it has applied. */
+  readonly routers: readonly (Traffic | undefined)[]
+  readonly now: number
+  /** How many writes to Deployments there were: the next one's version. */
+  readonly writes: number
+}
+
+/** What is seen of users and of the world's moods, beside the objects. */
+export interface Mood {
+  /** By version, requests and failures since the routers agreed. */
+  readonly calls?: Readonly<Record<number, readonly [requests: number, failures: number]>>
+  readonly missing?: string
+  readonly golden?: CheckResult
+  readonly shadow?: CheckResult
+  readonly trouble?: Trouble
+  readonly servingTrouble?: Trouble
+  readonly resolution?: Resolution
+  readonly command?: Command
+  readonly refusal?: NonNullable<Observed['refusal']>
+  /** Routers, by number, that cannot be asked. */
+  readonly unreachable?: readonly number[]
+}
+
+/** How the world differs from the one we build for; each must be found out (research/rollouts.md 6.5). */
+export interface Faults {
+  /** Every router is taken to have applied what is wanted. */
+  readonly withoutAcks?: boolean
+  /** Routers take a lower epoch than they have. */
+  readonly withoutMonotony?: boolean
+  /** Deployments are written and deleted whatever has become of them since they were read. */
+  readonly withoutFencing?: boolean
+}
+
+export const nameOf = (version: number): string => `fraud-${version}`
+
+export const factsOf = (version: number): RevisionFacts => ({
+  name: nameOf(version),
+  hash: `${version}`,
+  version: `v${version}`,
+  digest: `sha256:${String(version).padStart(64, '0')}`,
+  image: 'runtime@sha256:0',
+})
+
+export const routerSpec = (
+  rollout: Partial<ModelDeploymentSpec['rollout']> = {},
+  rest: Partial<ModelDeploymentSpec> = {},
+): ModelDeploymentSpec => {
+  const spec = specOf('https://models.example/1.onnx', { traffic: { mode: 'Router' }, ...rest })
+  return { ...spec, rollout: { ...spec.rollout, ...rollout } }
+}
+
+/** Version 1 serves everybody through routers that agree. */
+export const serving = (spec: ModelDeploymentSpec, routers = 2): World => {
+  const { name, ...facts } = factsOf(1)
+  const traffic: Traffic = { epoch: 1, weights: [{ revision: name, weight: 1000 }] }
+  return {
+    spec,
+    target: 1,
+    objectVersion: 1,
+    rollout: {
+      stable: { revision: name, ...facts, promotedAt: new Date(start).toISOString(), rollout: 1 },
+      rollouts: 1,
+      traffic,
+    },
+    revisions: [1],
+    workloads: { 1: { replicas: spec.replicas, ready: spec.replicas, stamp: 1, version: 1 } },
+    routers: Array.from({ length: routers }, () => traffic),
+    now: start,
+    writes: 1,
+  }
+}
+
+export const empty = (spec: ModelDeploymentSpec, routers = 2): World => ({
+  spec,
+  target: 1,
+  objectVersion: 1,
+  rollout: {},
+  revisions: [],
+  workloads: {},
+  routers: Array.from({ length: routers }, () => undefined),
+  now: start,
+  writes: 0,
+})
+
+export const observe = (world: World, mood: Mood = {}, faults: Faults = {}): Observed => {
+  const { rollout, workloads, routers } = world
+  const { calls, missing, golden, shadow, trouble, servingTrouble, resolution, command, refusal } = mood
+  return {
+    target: { kind: 'Revision', hash: `${world.target}`, revision: nameOf(world.target) },
+    specHash: `${world.target}`,
+    revisions: world.revisions.map(factsOf),
+    resolution: resolution ?? { kind: 'Running' },
+    pods: Object.entries(workloads).map(([version, { replicas, ready, stamp }]) => ({
+      revision: nameOf(Number(version)),
+      total: replicas,
+      ready,
+      current: true,
+      ...(stamp !== undefined && { stamp }),
+    })),
+    service: { readyEndpoints: {} },
+    routers: routers.map((applied, i) => {
+      if (mood.unreachable?.includes(i) === true) return { name: `router-${i}` }
+      const epoch = faults.withoutAcks === true ? rollout.traffic?.epoch : applied?.epoch
+      const most = applied?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
+      return {
+        name: `router-${i}`,
+        ...(epoch !== undefined && { epoch }),
+        ...(most !== undefined && { serving: most }),
+      }
+    }),
+    evidence: {
+      epoch: rollout.traffic?.epoch ?? 0,
+      calls: Object.fromEntries(
+        Object.entries(calls ?? {}).map(([v, [requests, failures]]) => [nameOf(Number(v)), { requests, failures }]),
+      ),
+      ...(missing !== undefined && { missing }),
+      ...(golden && { golden }),
+      ...(shadow && { shadow }),
+    },
+    ...(trouble && { trouble }),
+    ...(servingTrouble && { servingTrouble }),
+    ...(command && { command }),
+    ...(refusal && { refusal }),
+  }
+}
+
+/** What a controller would do next, as modeldeployment/reconcile.ts does: write the status, or else act on it. */
+export const intents = (
+  world: World,
+  mood: Mood,
+  report: (violation: Violation) => void,
+  faults: Faults = {},
+): readonly Intent[] => {
+  const { spec, rollout, now } = world
+  const seen = observe(world, mood, faults)
+  const after = next(spec, rollout, seen, now)
+  for (const violation of violationsOf({ spec, before: rollout, seen, after })) report(violation)
+  if (after.transitions.length > 0 || !same(after.rollout, rollout))
+    return [{ kind: 'status', next: after, objectVersion: world.objectVersion }]
+  return actions(world, seen, report)
+}
+
+const actions = (world: World, seen: Observed, report: (violation: Violation) => void): readonly Intent[] => {
+  const { spec, rollout, workloads } = world
+  const { candidate } = rollout
+  const due: Intent[] = []
+  if (candidate?.state === 'Pending' && !world.revisions.includes(Number(candidate.hash)))
+    due.push({ kind: 'resolve', revision: Number(candidate.hash) })
+  const wanted = wantedPods(spec, rollout, seen)
+  for (const { revision, replicas, stamp } of wanted) {
+    const version = versionOf(revision)
+    const live = workloads[version]
+    if (!world.revisions.includes(version)) continue
+    if (live?.replicas === replicas && live.stamp === stamp) continue
+    const entry = { kind: 'apply', revision: version, replicas, version: live?.version ?? 0 } as const
+    due.push({ ...entry, ...(stamp !== undefined && { stamp }), ...(spec.replicas === 0 && { isAsked: true }) })
+  }
+  const removed = Object.keys(workloads)
+    .map(Number)
+    .filter((version) => mayRemove(spec, rollout, seen, nameOf(version)))
+  for (const revision of removed) due.push({ kind: 'delete', revision, version: workloads[revision]?.version ?? 0 })
+  for (const violation of podViolationsOf(spec, rollout, seen, wanted, removed.map(nameOf))) report(violation)
+  return due
+}
+
+const versionOf = (revision: string): number => Number(revision.slice('fraud-'.length))
+
+/** Carries out what was decided earlier. What is out of date by now fails, as the API server's preconditions make it. */
+export const perform = (
+  world: World,
+  intent: Intent,
+  report: (violation: Violation) => void,
+  faults: Faults = {},
+): World => {
+  switch (intent.kind) {
+    case 'status':
+      return intent.objectVersion === world.objectVersion ? written(world, intent.next.rollout) : world
+    case 'resolve':
+      return world.revisions.includes(intent.revision)
+        ? world
+        : { ...world, revisions: [intent.revision, ...world.revisions] }
+    default:
+      return workloadWritten(world, intent, report, faults)
+  }
+}
+
+const written = (world: World, rollout: Rollout): World => ({
+  ...world,
+  rollout,
+  objectVersion: world.objectVersion + 1,
+  ...(rollout.traffic !== world.rollout.traffic && world.rollout.traffic && { lastTraffic: world.rollout.traffic }),
+})
+
+const workloadWritten = (
+  world: World,
+  intent: Extract<Intent, { kind: 'apply' | 'delete' }>,
+  report: (violation: Violation) => void,
+  faults: Faults,
+): World => {
+  const { revision } = intent
+  const live = world.workloads[revision]
+  const isAsRead = (live?.version ?? 0) === intent.version
+  if (!isAsRead && (faults.withoutFencing !== true || live === undefined)) return world
+  const replicas = intent.kind === 'delete' ? 0 : intent.replicas
+  const isAsked = intent.kind === 'apply' && intent.isAsked === true
+  if (replicas === 0 && (live?.replicas ?? 0) > 0 && !isAsked && isRouted(world, revision))
+    report({
+      invariant: 'I3',
+      message: `${nameOf(revision)} is taken away while a router, or the wanted setting, sends requests to it.`,
+    })
+  if (intent.kind === 'delete') {
+    const { [revision]: _gone, ...workloads } = world.workloads
+    return { ...world, workloads }
+  }
+  const changed: Workload = {
+    replicas,
+    ready: Math.min(live?.ready ?? 0, replicas),
+    version: world.writes + 1,
+    ...(intent.stamp !== undefined && { stamp: intent.stamp }),
+  }
+  return { ...world, workloads: { ...world.workloads, [revision]: changed }, writes: world.writes + 1 }
+}
+
+const isRouted = ({ routers, rollout }: World, revision: number): boolean =>
+  [...routers, rollout.traffic].some((setting) => isReached(setting, nameOf(revision)))
+
+/** A router reads the status, or what it was before, and applies it; a lower epoch than its own it refuses. */
+export const pull = (world: World, router: number, setting: Traffic | undefined, faults: Faults = {}): World => {
+  const applied = world.routers[router]
+  if (setting === undefined || applied?.epoch === setting.epoch) return world
+  if (applied !== undefined && setting.epoch < applied.epoch && faults.withoutMonotony !== true) return world
+  return { ...world, routers: world.routers.map((r, i) => (i === router ? setting : r)) }
+}
+
+export const withReady = (world: World, version: number, ready: number): World => {
+  const live = world.workloads[version]
+  if (live === undefined) return world
+  const changed = { ...live, ready: Math.max(0, Math.min(ready, live.replicas)) }
+  return { ...world, workloads: { ...world.workloads, [version]: changed } }
+}
+
+export const withTarget = (world: World, target: number): World => ({
+  ...world,
+  target,
+  objectVersion: world.objectVersion + 1,
+})
+
+export const withSpec = (world: World, rollout: Partial<ModelDeploymentSpec['rollout']>): World => ({
+  ...world,
+  spec: { ...world.spec, rollout: { ...world.spec.rollout, ...rollout } },
+  objectVersion: world.objectVersion + 1,
+})
+
+/** Whether nothing is under way and everybody is answered by what should answer. */
+export const isSettled = ({ rollout, target, workloads, routers, revisions, spec }: World): boolean => {
+  const { stable, previous, candidate, traffic } = rollout
+  if (candidate !== undefined) return false
+  const isRejected = rollout.rejected?.some((r) => r.hash === `${target}`) === true
+  if (stable === undefined) return isRejected && Object.keys(workloads).length === 0
+  if (stable.hash !== `${target}` && !isRejected) return false
+  const roles = [stable, previous].flatMap((r) => r?.revision ?? [])
+  if (Object.keys(workloads).some((v) => !roles.includes(nameOf(Number(v))))) return false
+  const live = workloads[versionOf(stable.revision)]
+  // Without its record, stable's pods run on and cannot be made again: the status asks for another version.
+  if (!revisions.includes(versionOf(stable.revision))) return true
+  return live?.ready === spec.replicas && routers.every((r) => r?.epoch === traffic?.epoch)
+}
+
+/** Equal whatever the order of fields, as the operator compares a status with the one that is written. */
+const same = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  const [keys, others] = [Object.keys(a), Object.keys(b)]
+  return keys.length === others.length && keys.every((key) => same(Reflect.get(a, key), Reflect.get(b, key)))
+}
