@@ -1,6 +1,7 @@
 // The ModelDeployment controller put together: which caches it keeps, and whose change concerns whom.
 import type { Registry } from 'prom-client'
 import type { ModelRevision } from '../api/modelrevision.ts'
+import { steadyClock } from '../controller/clock.ts'
 import { Consistency } from '../controller/consistency.ts'
 import { Controller } from '../controller/controller.ts'
 import type { Follower } from '../controller/manager.ts'
@@ -35,13 +36,15 @@ export interface ModelDeploymentControllerOptions {
   /** Empty: all namespaces. */
   readonly namespaces: readonly string[]
   readonly workers: number
+  /** How old a cache's last list may become, in milliseconds. */
+  readonly relistMs: number
 }
 
 /** The controller, and the caches that have to be filled before it may work. */
 export const modelDeploymentController = (
   options: ModelDeploymentControllerOptions,
 ): { readonly controller: Controller; readonly followers: readonly Follower[] } => {
-  const { client, events, log, registry, releaseImage, workers } = options
+  const { client, events, log, registry, releaseImage, workers, relistMs } = options
   const caches: Caches = {
     modelDeployments: new Store(),
     modelRevisions: new Store<ModelRevision>(childIndexes),
@@ -62,6 +65,7 @@ export const modelDeploymentController = (
   }
   const refusedWrites = new Map<string, string>()
   const watch = watchdog(registry, events)
+  const clock = steadyClock()
   const applier = new Applier({ client, log, onWritten })
   const controller = new Controller({
     name: 'modeldeployment',
@@ -81,7 +85,7 @@ export const modelDeploymentController = (
           releaseImage,
           watchdog: watch,
           log: keyLog,
-          clock: Date.now,
+          clock,
         },
         key,
         signal,
@@ -90,7 +94,7 @@ export const modelDeploymentController = (
   controller.for(caches.modelDeployments)
   const followers = (options.namespaces.length === 0 ? [undefined] : options.namespaces).flatMap((namespace) => {
     const follow = <T extends KubeObject>(type: ResourceType<T>, store: Store<T>, labelSelector?: string): Follower =>
-      new Reflector({ client, type, store, namespace, labelSelector, log, registry })
+      new Reflector({ client, type, store, namespace, labelSelector, log, registry, relistMs })
     return [
       follow(modelDeployments, caches.modelDeployments),
       follow(modelRevisions, caches.modelRevisions, managedSelector),
