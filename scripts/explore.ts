@@ -80,6 +80,11 @@ const searches: readonly Search[] = [
     bounds: { spec: routerSpec({ strategy: 'Recreate' }, { replicas: 1 }), edits: 2 },
     quick: true,
   },
+  {
+    // The longest: more than 2.5 million states.
+    name: 'canary: 2 controllers, 3 versions, 2 edits, an hour, a pod lost',
+    bounds: { versions: 3, edits: 2, losses: 1, hours: 1 },
+  },
 ]
 
 interface Line {

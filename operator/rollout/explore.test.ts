@@ -29,8 +29,8 @@ describe('every state within small bounds keeps every invariant and can settle',
     ],
     ['a canary among three versions', { versions: 3, edits: 2 }],
     [
-      'blue-green with two controllers',
-      { spec: routerSpec({ strategy: 'BlueGreen' }, { replicas: 1 }), controllers: 2 },
+      'blue-green with two controllers, back to a version that is being taken away',
+      { spec: routerSpec({ strategy: 'BlueGreen' }, { replicas: 1 }), controllers: 2, edits: 2, hours: 1 },
     ],
     [
       'a recreation whose spec changes twice',

@@ -540,8 +540,10 @@ describe('what random lives have found', () => {
     p.look(2)
     expect(p.world.workloads[1]).toBeDefined()
     p.world = withTarget(p.world, 2)
-    expect(p.calm()).toBe(true)
-    expect(Object.keys(p.world.workloads)).toEqual(['2'])
+    p.mood = { resolution: { kind: 'Failed', reason: 'ModelNotFound', message: 'Nothing is there.', retryable: false } }
+    for (let i = 0; i < 10; i++) p.round()
+    expect(p.world.rollout.rejected).toMatchObject([{ hash: '2' }])
+    expect(p.world.workloads).toEqual({})
   })
 
   test('commands one after the other do not hold up a step back', () => {
