@@ -1,6 +1,6 @@
 // Writes the build context of each image: esbuild's one file a program, and what cannot be bundled beside it.
 // A context holds nothing else, so that nothing else can get into an image.
-import { chmod, copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as esbuild from 'esbuild'
 
@@ -26,7 +26,9 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
   if (name === 'runtime') {
     await copyNativeLibraries(root, join(context, 'app'))
     // The page's files are read from beside the program.
-    await cp(join(root, 'runtime', 'ui'), join(context, 'app', 'ui'), { recursive: true })
+    for (const file of await readdir(join(root, 'runtime', 'ui'))) {
+      await place(join(root, 'runtime', 'ui', file), join(context, 'app', 'ui', file)) // oxlint-disable-line no-await-in-loop -- three files
+    }
   }
   if (name === 'modelstore') await mkdir(join(context, 'files'))
   else if (Object.keys(files).length > 0) throw new Error(`The ${name} image takes no files besides its program`)

@@ -342,6 +342,12 @@ const table = {
     found: 'this server does not {verb}',
     fix: 'use POST /v1/models/{model}:predict, whose outputs hold all that the model says',
   },
+  ExampleTooLarge: {
+    code: 'ExampleTooLarge',
+    status: 404,
+    found: 'the inputs of {model} are too large for an example in JSON',
+    fix: 'send binary tensors, of the shapes that GET /v2/models/{model} tells',
+  },
   RepositoryControl: {
     code: 'Unsupported',
     status: 501,

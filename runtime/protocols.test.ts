@@ -511,6 +511,14 @@ describe('what the server tells people', () => {
       expect(description.length).toBeLessThan(10_000)
       const example = await send(server, '/v2/models/m/example')
       expect((await post(server, '/v2/models/m/infer', example.text)).status).toBe(200)
+      const huge = await startServer(identityModel('FLOAT', [2, 1024, 1024]))
+      try {
+        await huge.ready()
+        const none = await send(huge, '/v2/models/m/example')
+        expect([none.status, none.text]).toEqual([404, expect.stringContaining('too large for an example')])
+      } finally {
+        await huge.stop()
+      }
     } finally {
       await server.stop()
     }

@@ -83,7 +83,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     answering: { revision: config.revision, closing: () => state.draining },
     connectionMaxAgeMs: config.connectionMaxAgeMs,
     maxBodyBytes: config.maxBodyBytes,
-    app: createApp({ models, serverVersion: version, onBug }),
+    app: createApp({ models, state, serverVersion: version, onBug }),
   })
   const grpc = createGrpcServer({
     models,

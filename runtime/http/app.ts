@@ -6,6 +6,7 @@ import { Fault, fault, reportOf } from '../errors.ts'
 import type { Models } from '../models.ts'
 import type { ModelRef } from '../protocols/routes.ts'
 import type { Protocol } from '../protocols/wire.ts'
+import type { ServerState } from '../state.ts'
 import type { Signature } from '../tensor.ts'
 import type { LiveVersion } from '../version.ts'
 import { sendFault, sendJson } from './answer.ts'
@@ -17,6 +18,7 @@ import { tritonRoutes } from './triton.ts'
 
 export interface AppContext {
   readonly models: Models
+  readonly state: ServerState
   /** The runtime's own version, for server metadata. */
   readonly serverVersion: string
   readonly onBug: (error: unknown) => void

@@ -36,7 +36,11 @@ export function docsRoutes(app: Express, { models, serverVersion }: AppContext):
       reads<Params>(app, path, ({ params }, response) => openApiOf(params, response))
     }
     reads<Params>(app, `${base}/example`, ({ params }, response) => {
-      describe(params, response, (model) => sendBytes(response, 200, exampleRequest(model)))
+      describe(params, response, (model) => {
+        const example = exampleRequest(model)
+        if (example === undefined) return sendFault(response, fault('ExampleTooLarge', { model: model.name }))
+        return sendBytes(response, 200, example)
+      })
     })
   }
 

@@ -13,13 +13,13 @@ import { reads } from './methods.ts'
 
 type Params = ModelRef & Record<string, string>
 
-export function tensorflowRoutes(app: Express, { models }: AppContext): void {
+export function tensorflowRoutes(app: Express, { models, state }: AppContext): void {
   reads(app, '/v1/models', (_request, response) => sendJson(response, 200, { models: [models.name] }))
   for (const base of ['/v1/models/:model', '/v1/models/:model/versions/:version', '/v1/models/:model/labels/:label']) {
     reads<Params>(app, base, ({ params }, response) => {
       const found = findVersion(models, 'v1', params)
       if (found instanceof Fault) return sendFault(response, found)
-      const { ready } = found.health()
+      const ready = !state.draining && found.health().ready
       const named = params.version === undefined && params.label === undefined ? models.list() : [found]
       // KServe's clients take 503 for "not ready yet", and TensorFlow's read the states either way.
       return sendJson(response, ready ? 200 : 503, {

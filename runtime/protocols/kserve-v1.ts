@@ -48,7 +48,7 @@ export function naturalRequest(
  */
 export function readColumns(scanner: JsonScanner, field: string, signature: Signature): Tensor[] {
   const [only, second] = signature.inputs
-  if (scanner.peek() === char.openObject && !isBase64(scanner, only)) {
+  if (scanner.peek() === char.openObject && !isBase64(scanner, signature)) {
     const inputs: Tensor[] = []
     members(scanner, 2, field, (name, path) => {
       const reader = new NaturalReader(scanner, path, inputNamed(path, name, signature))
@@ -142,7 +142,7 @@ function readRows(scanner: JsonScanner, signature: Signature): { inputs: Tensor[
   scanner.array(2, (index) => {
     rows += 1
     const field = `instances[${index}]`
-    if (scanner.peek() === char.openObject && !isBase64(scanner, only)) {
+    if (scanner.peek() === char.openObject && !isBase64(scanner, signature)) {
       const seen = new Set<string>()
       members(scanner, 3, field, (name, path) => {
         inputNamed(path, name, signature)
@@ -169,8 +169,9 @@ function rowOf({ datatype, shape }: TensorSpec): string {
 }
 
 /** Whether the object at the scanner is the one input's value, written in base64, and no object of inputs. */
-function isBase64(scanner: JsonScanner, only: TensorSpec | undefined): boolean {
-  if (only?.datatype !== 'BYTES' || only.name === 'b64') return false
+function isBase64(scanner: JsonScanner, { inputs }: Signature): boolean {
+  const [only, second] = inputs
+  if (only?.datatype !== 'BYTES' || only.name === 'b64' || second !== undefined) return false
   const start = scanner.at
   scanner.at += 1
   const found = scanner.peek() === char.quote && scanner.string() === 'b64'

@@ -17,14 +17,18 @@ export interface Described {
 
 /** Examples with more elements than this are not repeated in the description: it names their address. */
 const maxInlineElements = 2000
+/** No example is made of inputs with more elements than this: writing it would hold up the HTTP thread. */
+const maxExampleElements = 1_000_000
 /** The size of a dynamic dimension in an example when nothing better is known. */
 const unknownSize = 1
 
 /**
  * A request that the model answers, as bytes: every element is zero, false or an empty string, as in the self-test.
+ * Undefined for inputs that are too large to write out.
  */
-export function exampleRequest({ signature, example }: Described): Uint8Array<ArrayBuffer> {
-  const inputs = example ?? signature.inputs.map((spec) => ({ ...spec, shape: spec.shape.map(sizeOr) }))
+export function exampleRequest(model: Described): Uint8Array<ArrayBuffer> | undefined {
+  const inputs = exampleInputs(model)
+  if (elementsOf(inputs) > maxExampleElements) return undefined
   const writer = new JsonWriter(4096).raw('{"inputs":[')
   inputs.forEach(({ name, datatype, shape }, index) => {
     if (index > 0) writer.raw(',')
@@ -104,15 +108,22 @@ export function openApi(model: Described, serverVersion: string): object {
 }
 
 function exampleOf(model: Described, base: string): object {
-  const inputs = model.example ?? model.signature.inputs
-  const elements = inputs.reduce((sum, { shape }) => sum + elementCount(shape.map(sizeOr)), 0)
   const summary = 'A request that works as it stands'
-  if (elements > maxInlineElements) return { summary, externalValue: `${base}/example` }
-  return { summary, value: JSON.parse(Buffer.from(exampleRequest(model)).toString()) as unknown }
+  const inline = elementsOf(exampleInputs(model)) <= maxInlineElements ? exampleRequest(model) : undefined
+  if (inline === undefined) return { summary, externalValue: `${base}/example` }
+  return { summary, value: JSON.parse(Buffer.from(inline).toString()) as unknown }
 }
 
-function sizeOr(size: number): number {
-  return size === -1 ? unknownSize : size
+function exampleInputs({ signature, example }: Described): readonly TensorSpec[] {
+  if (example !== undefined) return example
+  return signature.inputs.map((spec) => ({
+    ...spec,
+    shape: spec.shape.map((size) => (size === -1 ? unknownSize : size)),
+  }))
+}
+
+function elementsOf(inputs: readonly TensorSpec[]): number {
+  return inputs.reduce((sum, { shape }) => sum + elementCount(shape), 0)
 }
 
 function requestSchema({ inputs, outputs }: Signature): object {
