@@ -72,7 +72,7 @@ describe('requests that arrive together', () => {
           }
         })
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     )
     expect(await server.metric('slipway_batch_size_count')).toBeGreaterThan(0)
     expect(await server.metric('slipway_batch_size_sum')).toBeGreaterThan(
