@@ -1,4 +1,5 @@
-// How long a key waits after it failed: 5 ms doubling to 5 minutes, with full jitter, forgotten on success.
+// How long a key waits after it failed: 5 ms doubling to 5 minutes, with full jitter, forgotten on success. A failure
+// that is not the key's own waits half a minute at most.
 import { exponentialMs, type Growth } from '../kube/delay.ts'
 
 /** controller-runtime's cap of 1000 s leaves people waiting a quarter of an hour for nothing. */
@@ -15,11 +16,15 @@ export class Backoff {
     this.#random = random
   }
 
-  /** Counts one more failure of the key. @returns the wait in milliseconds */
-  next(key: string): number {
+  /**
+   * Counts one more failure of the key.
+   * @param mostMs a lower cap for this once
+   * @returns the wait in milliseconds
+   */
+  next(key: string, mostMs = Infinity): number {
     const attempt = this.#failures.get(key) ?? 0
     this.#failures.set(key, attempt + 1)
-    return this.#random() * exponentialMs(attempt, this.#growth)
+    return this.#random() * Math.min(mostMs, exponentialMs(attempt, this.#growth))
   }
 
   /** How often the key failed since it was last forgotten. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { configmaps, deployments, jobs, type ConfigMap, type Deployment } from '../kube/resources.ts'
 import { Store } from '../kube/store.ts'
-import { Consistency, reached } from './consistency.ts'
+import { reached } from '../kube/version.ts'
+import { Consistency } from './consistency.ts'
 
 describe('reading our own writes', () => {
   const setUp = () => {

@@ -2,6 +2,7 @@
 // it the next reconcile would decide on what was true before, and do it again.
 import { resourceName, type ResourceType } from '../kube/resources.ts'
 import { splitKey } from '../kube/key.ts'
+import { reached } from '../kube/version.ts'
 
 /** A write that the cache has not shown yet. */
 export interface Pending {
@@ -70,14 +71,3 @@ export class Consistency {
     this.#written.delete(key)
   }
 }
-
-/**
- * Whether version `seen` is at or after `wanted`. The API calls resourceVersions opaque, but since Kubernetes 1.35 it
- * promises that those of one resource compare as integers, which etcd's always did. A version that is not one never
- * holds anything up.
- * @see https://github.com/kubernetes/enhancements/issues/5504
- */
-export const reached = (seen: string, wanted: string): boolean =>
-  !isInteger(seen) || !isInteger(wanted) || BigInt(seen) >= BigInt(wanted)
-
-const isInteger = (version: string): boolean => /^\d+$/.test(version)

@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { Registry } from 'prom-client'
-import { FencedError, StatusError } from '../kube/errors.ts'
+import { ConnectionError, FencedError, StatusError } from '../kube/errors.ts'
 import { configmaps, type ConfigMap } from '../kube/resources.ts'
 import { Store } from '../kube/store.ts'
 import { silent, type Fields, type Logger } from '../telemetry/log.ts'
+import { Backoff } from './backoff.ts'
 import { Consistency } from './consistency.ts'
 import { Controller, TerminalError, type ControllerOptions, type Reconcile } from './controller.ts'
+import { WorkQueue, type Clock } from './workqueue.ts'
 
 const configMap = (name: string, version: number, labels: Record<string, string> = {}): ConfigMap => ({
   apiVersion: 'v1',
@@ -74,6 +76,32 @@ describe('outcomes', () => {
     expect(await metric('reconcile_errors_total')).toBe(2)
     expect(await metric('reconcile_panics_total')).toBe(0)
     expect(controller.queue.failures('n/a')).toBe(0)
+  })
+
+  test.each([
+    ['the API server is away', status(503), 30_000],
+    ['the API server is too busy', status(429), 30_000],
+    ['no answer came', new ConnectionError('ECONNREFUSED', { verb: 'get', resource: 'x' }, 'x'), 30_000],
+    ['the API server refuses this object', status(422), 300_000],
+    ['the program is wrong', new TypeError('x'), 300_000],
+  ])('after many failures because %s, a key waits %3$i ms at most', async (_, error, mostMs) => {
+    const waits: number[] = []
+    const clock: Clock = {
+      now: () => 0,
+      after: (ms) => {
+        waits.push(ms)
+        return () => {}
+      },
+    }
+    const backoff = new Backoff(undefined, () => 1)
+    for (let n = 0; n < 50; n += 1) backoff.next('n/a')
+    const queue = new WorkQueue({ name: 'c', clock, backoff })
+    const { reconcile, called } = script(() => Promise.reject(error))
+    const { controller, end } = run(reconcile, { queue })
+    controller.queue.add('n/a')
+    await called(1)
+    await end()
+    expect(waits).toEqual([mostMs])
   })
 
   test('a conflict and a closed fence are tried again without being errors', async () => {

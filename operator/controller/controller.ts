@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { Registry } from 'prom-client'
 import type { Logger } from '../telemetry/log.ts'
-import { FencedError, isConflict } from '../kube/errors.ts'
+import { FencedError, isConflict, isRetryable } from '../kube/errors.ts'
 import { keyOf } from '../kube/key.ts'
 import type { Store, StoreEvent } from '../kube/store.ts'
 import type { KubeObject } from '../kube/types.ts'
@@ -48,6 +48,8 @@ export interface ControllerOptions {
 
 /** The event of the missing write adds the key at once; this is only for writes whose objects map to no key. */
 const deferMs = 100
+/** The API server was away: no fault of the key, so that all of them go on soon after it is back. */
+const unreachableMs = 30_000
 /** A cache that is this far behind is worth a line in the log. */
 const deferredLongMs = 30_000
 
@@ -189,7 +191,7 @@ export class Controller {
       return
     }
     if (isBug(error)) this.#metrics.panics.inc(this.#label)
-    this.queue.addRateLimited(key, { priority })
+    this.queue.addRateLimited(key, { priority, ...(isRetryable(error) && { mostMs: unreachableMs }) })
     log.error('reconcile failed; trying again', { error, failures: this.queue.failures(key) })
   }
 

@@ -29,12 +29,14 @@ export interface ManagerOptions {
   readonly http?: HttpPorts
   /** How often every key is looked at though nothing happened; 10 minutes unless given. */
   readonly resyncMs?: number
-  /** How long workers may take to finish after the stop signal; 20 s unless given, so that all is over in 25. */
+  /** How long workers may take to finish after the stop signal; 18 s unless given, so that all is over in 25. */
   readonly graceMs?: number
 }
 
 /** How long reconciles may take to end once their signal is aborted. */
 const killMs = 500
+/** How long Events that are still waiting may take; the lease takes 3 s more. */
+const flushMs = 2000
 /** Resyncs of several processes are not to fall together. */
 const resyncJitter = 0.1
 
@@ -91,7 +93,7 @@ export class Manager {
    * @returns whether all have finished
    */
   async #work(stop: AbortSignal): Promise<boolean> {
-    const { log, controllers, lease, graceMs = 20_000 } = this.#options
+    const { log, controllers, lease, graceMs = 18_000 } = this.#options
     const kill = new AbortController()
     // Another may lead already: nothing is finished, and the fence lets no write through.
     lease?.lost.addEventListener('abort', () => kill.abort(lease.lost.reason), { once: true })
@@ -127,7 +129,7 @@ export class Manager {
   async #close(drained: boolean): Promise<void> {
     const { events, lease, transport } = this.#options
     // While the lease is held Events pass the fence; afterwards nothing does.
-    if (lease?.lost.aborted !== true) await events?.flush(2000)
+    if (lease?.lost.aborted !== true) await events?.flush(flushMs)
     // With a worker that did not end, the lease must run out by itself: what it still sends would meet the next leader.
     if (drained) await lease?.release()
     await transport.close()

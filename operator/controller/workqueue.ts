@@ -102,10 +102,10 @@ export class WorkQueue {
     this.add(key, { ...options, afterMs })
   }
 
-  /** After a failure: the wait grows with each until `forget`. */
-  addRateLimited(key: string, options: AddOptions = {}): void {
+  /** After a failure: the wait grows with each until `forget`, to at most `mostMs` where given. */
+  addRateLimited(key: string, { priority, mostMs }: { priority?: number; mostMs?: number } = {}): void {
     this.#metrics.retries.inc(this.#labels)
-    this.add(key, { ...options, afterMs: this.#backoff.next(key) })
+    this.add(key, { ...(priority !== undefined && { priority }), afterMs: this.#backoff.next(key, mostMs) })
   }
 
   /** The key went well: its next failure waits the shortest time. */

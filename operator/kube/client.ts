@@ -40,8 +40,8 @@ export interface WatchOptions extends CallOptions {
   readonly namespace?: string | undefined
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
-  /** Events after this version. */
-  readonly resourceVersion: string
+  /** Events after this version; undefined: first everything that exists, as the server's newest state has it. */
+  readonly resourceVersion: string | undefined
   /** When the server ends the stream, in seconds. */
   readonly timeoutSeconds?: number
 }
@@ -127,6 +127,7 @@ export class KubeClient {
 
   /**
    * Events after `resourceVersion`, until the server ends the stream or the signal aborts (which ends it silently).
+   * Without one: what exists as ADDED events, a bookmark with `initialEventsEnd`, then as ever; not every server can.
    * @throws StatusError (410 when the version is too old), ConnectionError, MalformedEventError
    */
   async *watch<T extends KubeObject>(type: ResourceType<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
@@ -135,7 +136,14 @@ export class KubeClient {
     const body = await this.transport.stream({
       method: 'GET',
       path: pathOf(type, namespace),
-      query: { watch: 1, allowWatchBookmarks: true, labelSelector, fieldSelector, resourceVersion, timeoutSeconds },
+      query: {
+        watch: 1,
+        allowWatchBookmarks: true,
+        labelSelector,
+        fieldSelector,
+        timeoutSeconds,
+        ...(resourceVersion === undefined ? streamedList : { resourceVersion }),
+      },
       asked,
       signal,
       timeoutMs: options.timeoutMs,
@@ -301,6 +309,9 @@ export class KubeClient {
     }
   }
 }
+
+/** @see https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists */
+const streamedList = { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }
 
 interface ListBody {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string }

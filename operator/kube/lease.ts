@@ -4,7 +4,7 @@ import { Registry } from 'prom-client'
 import type { Logger } from '../telemetry/log.ts'
 import type { KubeClient } from './client.ts'
 import { sleep } from './delay.ts'
-import { isAlreadyExists, isConflict } from './errors.ts'
+import { isAlreadyExists, isConflict, isNotFound } from './errors.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
 import { leases, type Lease } from './resources.ts'
 
@@ -27,6 +27,8 @@ export interface LeaseOptions {
 
 /** Tries of several candidates spread over this share of the period more. */
 const jitter = 0.2
+/** How long a release may take: the process is ending, and the others would only wait for the lease to be over. */
+const releaseMs = 3000
 
 export class LeaderLease {
   readonly #options: LeaseOptions
@@ -52,6 +54,7 @@ export class LeaderLease {
       throw new TypeError('a lease needs retryPeriodMs × 1.2 < renewDeadlineMs < leaseDurationMs')
     }
     this.#metrics.leader.set({ name: options.name }, 0)
+    for (const to of ['leader', 'none']) this.#metrics.leaseTransitions.inc({ name: options.name, to }, 0)
     options.client.transport.setFence(() => this.#refusal())
   }
 
@@ -84,14 +87,24 @@ export class LeaderLease {
   async release(): Promise<void> {
     this.#stopRenewing.abort()
     await this.#renewing
-    const { client, name, log } = this.#options
+    const { client, namespace, name, identity, log } = this.#options
     const held = this.#seen?.lease
     if (!this.leading || held === undefined) return
     this.#renewedAt = undefined
     this.#metrics.leader.set({ name }, 0)
-    const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(new Date()) }
+    const empty = (lease: Lease): Lease => ({
+      ...lease,
+      spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(new Date()) },
+    })
+    const options = { unfenced: true, timeoutMs: releaseMs / 2 }
     try {
-      await client.update(leases, { ...held, spec }, { unfenced: true, timeoutMs: 3000 })
+      await client.update(leases, empty(held), options).catch(async (error: unknown) => {
+        if (!isConflict(error)) throw error
+        // The renewal that was cut off above was done all the same.
+        const now = await client.get(leases, namespace, name, options)
+        if (now.spec?.holderIdentity !== identity) throw error
+        await client.update(leases, empty(now), options)
+      })
       log.info(`released the lease ${name}`)
     } catch (error) {
       log.warn(`could not release the lease ${name}; the next leader waits until it is over`, { error })
@@ -129,37 +142,46 @@ export class LeaderLease {
   }
 
   async #keepRenewing(): Promise<void> {
-    const signal = this.#stopRenewing.signal
+    const { signal } = this.#stopRenewing
     for (;;) {
       await sleep(this.#jittered(), signal)
       if (signal.aborted) return
       // A process that was frozen comes back here, or in the fence, and finds that its time is over.
       const leftMs = this.#deadlineMs - (performance.now() - (this.#renewedAt ?? 0))
       if (leftMs <= 0) return this.#lose('it was not renewed in time')
-      const holder = await this.#renew(Math.min(leftMs, this.#deadlineMs / 2))
+      const holder = await this.#renew(Math.min(leftMs, this.#deadlineMs / 2), signal)
+      if (signal.aborted) return
       if (holder !== this.#options.identity) return this.#lose(`${holder === '' ? 'nobody' : holder} holds it now`)
     }
   }
 
   /** @returns who holds the lease as far as we know */
-  async #renew(timeoutMs: number): Promise<string> {
+  async #renew(timeoutMs: number, signal: AbortSignal): Promise<string> {
     const { client, namespace, name, identity, log } = this.#options
     const sentAt = performance.now()
+    const options = { timeoutMs, signal }
+    const writing = { ...options, unfenced: true }
     try {
-      const lease = this.#seen?.lease ?? (await client.get(leases, namespace, name, { timeoutMs }))
-      this.#see(await client.update(leases, this.#record(lease, true), { unfenced: true, timeoutMs }))
+      const lease = this.#seen?.lease
+      const next = this.#record(lease, true)
+      // Someone deleted the lease: whoever makes it anew first has it.
+      this.#see(
+        lease === undefined ? await client.create(leases, next, writing) : await client.update(leases, next, writing),
+      )
       this.#renewedAt = sentAt
       return identity
     } catch (error) {
+      if (signal.aborted) return identity
       log.warn(`cannot renew the lease ${name}, trying again`, { error })
-      if (!isConflict(error)) return identity
+      if (isNotFound(error)) this.#seen = undefined
+      if (!isConflict(error) && !isAlreadyExists(error)) return identity
     }
     try {
-      const lease = await client.get(leases, namespace, name, { timeoutMs })
+      const lease = await client.get(leases, namespace, name, options)
       this.#see(lease)
       return lease.spec?.holderIdentity ?? ''
     } catch (error) {
-      log.warn(`cannot read the lease ${name}, trying again`, { error })
+      if (!signal.aborted) log.warn(`cannot read the lease ${name}, trying again`, { error })
       return identity
     }
   }

@@ -17,6 +17,12 @@ const build = (registry: Registry) => {
       buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60],
       registers,
     }),
+    retries: new Counter({
+      name: 'rest_client_request_retries_total',
+      help: 'Requests that were sent again, by the code that the try before was answered with, verb and host.',
+      labelNames: ['code', 'verb', 'host'],
+      registers,
+    }),
     fencedWrites: new Counter({
       name: 'rest_client_fenced_writes_total',
       help: 'Writes that were refused because the lease was not renewed in time.',
@@ -24,7 +30,7 @@ const build = (registry: Registry) => {
     }),
     lists: new Counter({
       name: 'reflector_lists_total',
-      help: 'Full lists, the first one included, by resource.',
+      help: 'Full lists begun, the first one included, by resource.',
       labelNames: ['resource'],
       registers,
     }),

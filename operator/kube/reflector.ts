@@ -4,12 +4,13 @@ import { Registry } from 'prom-client'
 import type { Logger } from '../telemetry/log.ts'
 import type { KubeClient } from './client.ts'
 import { exponentialMs, sleep } from './delay.ts'
-import { ConnectionError } from './errors.ts'
+import { keyOf } from './key.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
-import { step, start, type Effect, type Reason, type State, type Step } from './reflectorstep.ts'
+import { reasons, start, step, type Effect, type Happened, type Reason, type State, type Step } from './reflectorstep.ts'
 import { resourceName, type ResourceType } from './resources.ts'
 import type { Store, StoreScope } from './store.ts'
 import type { KubeObject } from './types.ts'
+import { Watchdog } from './watchdog.ts'
 import type { WatchEvent } from './watchstream.ts'
 
 export interface ReflectorOptions<T extends KubeObject> {
@@ -27,6 +28,10 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly watchSeconds?: readonly [least: number, most: number]
   /** How long after that a watch that has not ended counts as dead; 15 s unless given. */
   readonly watchdogMs?: number
+  /** How long a watch may say nothing; 90 s unless given. */
+  readonly silenceMs?: number
+  /** How old the last list may become, in milliseconds; half an hour unless given. */
+  readonly relistMs?: number
   /** What to keep of an object; managedFields are always dropped. */
   readonly trim?: (object: T) => T
 }
@@ -36,6 +41,12 @@ const defaultPageSize = 250
 const defaultWatchSeconds = [240, 300] as const
 /** A watch that the server has not ended by then is dead, though no one told us. */
 const defaultWatchdogMs = 15_000
+/** Servers send a bookmark each minute. Where one has none to send, the watch is opened again from where it was. */
+const defaultSilenceMs = 90_000
+/** A watch cannot show that an event is missing: something on the way dropped it, or etcd was restored. A list can. */
+const defaultRelistMs = 1_800_000
+/** What a stream of everything there is may pause before the end of the beginning. */
+const initialSilenceMs = 10_000
 const growth = { firstMs: 800, maxMs: 30_000 }
 
 export class Reflector<T extends KubeObject = KubeObject> {
@@ -46,6 +57,9 @@ export class Reflector<T extends KubeObject = KubeObject> {
   readonly #scope: StoreScope<T>
   readonly #metrics: KubeMetrics
   readonly #labels: { readonly resource: string; readonly scope: string }
+  /** By key: what a list has brought so far. */
+  readonly #collected = new Map<string, T>()
+  #listedAt = performance.now()
   #lastHeardAt = performance.now()
   #warned: Reason | undefined
 
@@ -54,8 +68,11 @@ export class Reflector<T extends KubeObject = KubeObject> {
     this.store = options.store
     this.#scope = options.store.scope(options.namespace)
     this.#metrics = kubeMetrics(options.registry ?? new Registry())
-    this.#labels = { resource: resourceName(options.type), scope: options.namespace ?? '' }
-    this.name = this.#labels.resource + (options.namespace === undefined ? '' : ` in ${options.namespace}`)
+    const resource = resourceName(options.type)
+    this.#labels = { resource, scope: options.namespace ?? '' }
+    this.name = resource + (options.namespace === undefined ? '' : ` in ${options.namespace}`)
+    this.#metrics.lists.inc({ resource }, 0)
+    for (const reason of reasons) this.#metrics.watchRestarts.inc({ resource, reason }, 0)
   }
 
   /** Milliseconds since the API server last sent anything. */
@@ -66,102 +83,131 @@ export class Reflector<T extends KubeObject = KubeObject> {
   /** Works until the signal aborts, and only ends then. */
   async run(signal: AbortSignal): Promise<void> {
     const gauges = setInterval(() => this.#report(), 1000).unref()
-    let state = start<T>()
+    let state = start
     while (!signal.aborted) {
-      const next: Step<T> = state.at === 'Listing' ? await this.#list(state, signal) : await this.#watch(state, signal)
+      if (state.at === 'Watching' && this.#relistDueMs() <= 0) state = { at: 'Listing', failures: state.failures }
+      const startedAt = performance.now()
+      const next = state.at === 'Listing' ? await this.#list(state, signal) : await this.#watch(state, signal)
       if (signal.aborted) break
       state = next.state
-      await this.#afterwards(next, signal)
+      await this.#afterwards(next, performance.now() - startedAt, signal)
     }
     clearInterval(gauges)
   }
 
-  async #list(state: State<T> & { at: 'Listing' }, signal: AbortSignal): Promise<Step<T>> {
-    const { client, type, namespace, labelSelector, fieldSelector } = this.#options
-    if (state.continue === undefined) this.#metrics.lists.inc({ resource: this.#labels.resource })
+  async #list(state: State & { at: 'Listing' }, signal: AbortSignal): Promise<Step<T>> {
+    const { client, type, pageSize: limit = defaultPageSize } = this.#options
+    if (state.continue === undefined) this.#begin()
+    const startedAt = performance.now()
     try {
       // No resourceVersion: a consistent read. "0" would be answered from the server's cache in one unpaged block.
-      const limit = this.#options.pageSize ?? defaultPageSize
-      const page = await client.list(type, {
-        namespace,
-        labelSelector,
-        fieldSelector,
-        limit,
-        continue: state.continue,
-        signal,
-      })
+      const page = await client.list(type, { ...this.#selection, limit, continue: state.continue, signal })
       this.#heard()
-      const next = step(state, { what: 'page', ...page, items: page.items.map(this.#trim) })
-      this.#carryOut(next.effect)
-      return next
+      return this.#step(state, { what: 'page', ...page, items: page.items.map(this.#trim) })
     } catch (error) {
-      return this.#failed(state, error, 0, signal)
+      return this.#failed(state, error, performance.now() - startedAt, signal)
     }
   }
 
-  async #watch(initial: State<T> & { at: 'Watching' }, signal: AbortSignal): Promise<Step<T>> {
-    const { client, type, namespace, labelSelector, fieldSelector } = this.#options
-    const timeoutSeconds = randomBetween(this.#options.watchSeconds ?? defaultWatchSeconds)
-    const lateMs = this.#options.watchdogMs ?? defaultWatchdogMs
-    const watchdog = new Watchdog(signal, timeoutSeconds * 1000 + lateMs)
+  async #watch(initial: State & { at: 'Streaming' | 'Watching' }, signal: AbortSignal): Promise<Step<T>> {
+    const { client, type, watchdogMs = defaultWatchdogMs, silenceMs = defaultSilenceMs } = this.#options
+    const { at } = initial
+    if (at === 'Streaming') this.#begin()
+    const timeoutSeconds = this.#watchSeconds()
+    const watchdog = new Watchdog(signal, {
+      totalMs: timeoutSeconds * 1000 + watchdogMs,
+      silenceMs: at === 'Streaming' ? Math.min(silenceMs, initialSilenceMs) : silenceMs,
+    })
     const startedAt = performance.now()
-    const { resourceVersion } = initial
-    let state: State<T> = initial
+    const lastedMs = (): number => performance.now() - startedAt
+    const resourceVersion = at === 'Watching' ? initial.resourceVersion : undefined
+    let state: State = initial
     let events = 0
     try {
-      for await (const event of client.watch(type, {
-        namespace,
-        labelSelector,
-        fieldSelector,
-        resourceVersion,
-        timeoutSeconds,
-        signal: watchdog.signal,
-      })) {
+      const options = { ...this.#selection, resourceVersion, timeoutSeconds, signal: watchdog.signal }
+      for await (const event of client.watch(type, options)) {
         this.#heard()
+        watchdog.heard()
         events += 1
-        const next = step(state, { what: 'event', event: this.#trimEvent(event) })
         // The store first: a version counts as seen only when its object is in the store.
-        this.#carryOut(next.effect)
-        state = next.state
+        state = this.#step(state, { what: 'event', event: this.#trimEvent(event) }).state
+        if (at === 'Streaming' && state.at === 'Watching') watchdog.expect(silenceMs)
       }
-      if (watchdog.bit)
-        throw new ConnectionError('Silent', watchAsked(type, namespace), `no end after ${timeoutSeconds} s`)
-      return step(state, { what: 'ended', lastedMs: performance.now() - startedAt, events })
+      return this.#step(
+        state,
+        watchdog.bit ? { what: 'silent', lastedMs: lastedMs() } : { what: 'ended', lastedMs: lastedMs(), events },
+      )
     } catch (error) {
-      return this.#failed(state, error, performance.now() - startedAt, signal)
+      if (watchdog.bit) return this.#step(state, { what: 'silent', lastedMs: lastedMs() })
+      return this.#failed(state, error, lastedMs(), signal)
     } finally {
       watchdog.stop()
     }
   }
 
+  get #selection() {
+    const { namespace, labelSelector, fieldSelector } = this.#options
+    return { namespace, labelSelector, fieldSelector }
+  }
+
+  /** A list begins: what an earlier one has brought is of another moment. */
+  #begin(): void {
+    this.#metrics.lists.inc({ resource: this.#labels.resource })
+    this.#collected.clear()
+  }
+
+  #watchSeconds(): number {
+    const seconds = randomBetween(this.#options.watchSeconds ?? defaultWatchSeconds)
+    return Math.max(1, Math.min(seconds, Math.ceil(this.#relistDueMs() / 1000)))
+  }
+
+  #relistDueMs(): number {
+    return this.#listedAt + (this.#options.relistMs ?? defaultRelistMs) - performance.now()
+  }
+
   /** Says what went wrong, once per reason until it goes well again. */
-  #failed(state: State<T>, error: unknown, lastedMs: number, signal: AbortSignal): Step<T> {
-    const next = step(state, { what: 'failed', error, lastedMs })
+  #failed(state: State, error: unknown, lastedMs: number, signal: AbortSignal): Step<T> {
+    const next = this.#step(state, { what: 'failed', error, lastedMs })
     if (signal.aborted) return next
     const { log } = this.#options
     const fields = { resource: this.name, reason: next.ended, error }
-    if (this.#warned === next.ended || next.ended === 'Gone') log.debug('watch ended, going on', fields)
+    const expected = next.ended === 'Gone' || next.ended === 'NotOffered'
+    if (this.#warned === next.ended || expected) log.debug('watch ended, going on', fields)
     else log.warn(`cannot follow ${this.name}, trying again for as long as it takes`, fields)
-    this.#warned = next.ended
+    if (!expected) this.#warned = next.ended
     return next
   }
 
-  /** Counts, and waits where the step says so. */
-  async #afterwards({ ended, backoff }: Step<T>, signal: AbortSignal): Promise<void> {
+  /** Counts, and waits where the step says so. The wait began with the attempt, so that a slow failure adds none. */
+  async #afterwards({ ended, backoff }: Step<T>, attemptMs: number, signal: AbortSignal): Promise<void> {
     if (ended !== undefined) {
       this.#metrics.watchRestarts.inc({ resource: this.#labels.resource, reason: ended })
     }
     if (backoff === undefined) return
-    const jittered = exponentialMs(backoff.attempt, growth) * (0.5 + Math.random() / 2)
-    await sleep(Math.max(backoff.atLeastMs, jittered), signal)
+    const jitteredMs = exponentialMs(backoff.attempt, growth) * (0.5 + Math.random() / 2) - attemptMs
+    // What a proxy on the way asks for may be an hour; nobody is to wait for that after it was mended.
+    await sleep(Math.max(Math.min(backoff.atLeastMs, growth.maxMs), jitteredMs), signal)
   }
 
-  #carryOut(effect: Effect<T> | undefined): void {
-    switch (effect?.do) {
-      case undefined:
+  #step(state: State, happened: Happened<T>): Step<T> {
+    const next = step(state, happened)
+    for (const effect of next.effects ?? []) this.#carryOut(effect)
+    return next
+  }
+
+  #carryOut(effect: Effect<T>): void {
+    switch (effect.do) {
+      case 'collect':
+        for (const item of effect.items) this.#collected.set(keyOf(item), this.#known(item))
+        return
+      case 'uncollect':
+        this.#collected.delete(keyOf(effect.object))
         return
       case 'replace':
-        return this.#scope.replace(effect.items, effect.resourceVersion)
+        this.#scope.replace([...this.#collected.values()], effect.resourceVersion)
+        this.#collected.clear()
+        this.#listedAt = performance.now()
+        return
       case 'apply':
         return this.#scope.apply(effect.object)
       case 'delete':
@@ -169,6 +215,14 @@ export class Reflector<T extends KubeObject = KubeObject> {
       case 'bookmark':
         return this.#scope.bookmark(effect.resourceVersion)
     }
+  }
+
+  /** The same object, as the store has it already: a list of what is known then costs no memory. */
+  #known(item: T): T {
+    const known = this.store.getByKey(keyOf(item))
+    const same =
+      known?.metadata.uid === item.metadata.uid && known?.metadata.resourceVersion === item.metadata.resourceVersion
+    return known !== undefined && same ? known : item
   }
 
   #heard(): void {
@@ -194,39 +248,5 @@ export class Reflector<T extends KubeObject = KubeObject> {
   }
 }
 
-const watchAsked = (type: ResourceType, namespace: string | undefined) => ({
-  verb: 'watch',
-  resource: resourceName(type),
-  namespace,
-})
-
 const randomBetween = ([least, most]: readonly [number, number]): number =>
   Math.floor(least + Math.random() * (most - least + 1))
-
-/** Aborts when the parent does or when the time is over; says which. */
-class Watchdog {
-  readonly #abort = new AbortController()
-  readonly #parent: AbortSignal
-  readonly #timer: NodeJS.Timeout
-  bit = false
-
-  constructor(parent: AbortSignal, ms: number) {
-    this.#parent = parent
-    this.#timer = setTimeout(() => {
-      this.bit = true
-      this.#abort.abort(new Error('the watch is silent'))
-    }, ms)
-    parent.addEventListener('abort', this.#cancel, { once: true })
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer)
-    this.#parent.removeEventListener('abort', this.#cancel)
-  }
-
-  readonly #cancel = (): void => this.#abort.abort(this.#parent.reason)
-}

@@ -8,6 +8,7 @@ import { Deadline } from './deadline.ts'
 import { sleep } from './delay.ts'
 import { ConnectionError, FencedError, StatusError, type Asked, type StatusBody } from './errors.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
+import { parseRetryAfter } from './retryafter.ts'
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -79,12 +80,16 @@ export class Transport {
    * @throws StatusError when the server refuses, ConnectionError when no answer came, FencedError when a write may not be sent
    */
   async call(request: ApiRequest): Promise<ApiAnswer> {
+    // One deadline for all tries: a leader that renews its lease must not sleep through the end of it.
+    const endsAt = performance.now() + (request.timeoutMs ?? this.#timeoutMs)
+    const leftMs = (): number => endsAt - performance.now()
     for (let retries = 0; ; retries += 1) {
       try {
-        return await this.#callOnce(request)
+        return await this.#callOnce(request, leftMs())
       } catch (error) {
         const waitMs = retryDelayMs(request, error, retries)
-        if (waitMs === undefined) throw error
+        if (waitMs === undefined || waitMs >= leftMs()) throw error
+        this.#metrics.retries.inc({ code: codeLabel(error), verb: request.asked.verb, host: this.#host })
         await sleep(waitMs, request.signal)
         request.signal?.throwIfAborted()
       }
@@ -117,8 +122,8 @@ export class Transport {
     await Promise.allSettled([agents?.calls.destroy(), agents?.watches.destroy(), ...this.#retired])
   }
 
-  async #callOnce(request: ApiRequest): Promise<ApiAnswer> {
-    const deadline = new Deadline(request.asked, request.timeoutMs ?? this.#timeoutMs, request.signal)
+  async #callOnce(request: ApiRequest, timeoutMs: number): Promise<ApiAnswer> {
+    const deadline = new Deadline(request.asked, timeoutMs, request.signal)
     try {
       const { status, headers, body } = await this.#open(request, deadline, 'calls')
       const text = await body.text()
@@ -223,6 +228,8 @@ const retryDelayMs = (request: ApiRequest, error: unknown, retries: number): num
 
 const resets = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
+const codeLabel = (error: unknown): string => (error instanceof StatusError ? String(error.code) : '<error>')
+
 const queryOf = ({ query }: ApiRequest): string => {
   const parameters = new URLSearchParams()
   for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value))
@@ -236,8 +243,9 @@ const statusError = (
   text: string,
   asked: Asked,
 ): StatusError => {
-  const seconds = Number(headers['retry-after'])
-  return new StatusError(status, parseStatus(text), asked, Number.isFinite(seconds) ? seconds * 1000 : undefined)
+  const retryAfter = headers['retry-after']
+  const retryAfterMs = typeof retryAfter === 'string' ? parseRetryAfter(retryAfter, Date.now()) : undefined
+  return new StatusError(status, parseStatus(text), asked, retryAfterMs)
 }
 
 /** A proxy on the way answers in its own words; they go into the message. */

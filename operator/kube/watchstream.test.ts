@@ -33,9 +33,12 @@ describe('a watch stream', () => {
     )
   })
 
-  test('a bookmark is its version', async () => {
+  test('a bookmark is its version, and says when the beginning is over', async () => {
     const bytes = Buffer.from(line('BOOKMARK', { metadata: { resourceVersion: '12' } }))
-    expect(await read([bytes])).toEqual([{ type: 'BOOKMARK', resourceVersion: '12' }])
+    expect(await read([bytes])).toEqual([{ type: 'BOOKMARK', resourceVersion: '12', initialEventsEnd: false }])
+    const annotations = { 'k8s.io/initial-events-end': 'true' }
+    const end = Buffer.from(line('BOOKMARK', { metadata: { resourceVersion: '12', annotations } }))
+    expect(await read([end])).toEqual([{ type: 'BOOKMARK', resourceVersion: '12', initialEventsEnd: true }])
   })
 
   test('an error event is the error that it carries', async () => {

@@ -6,7 +6,11 @@ import type { KubeObject } from './types.ts'
 
 export type WatchEvent<T> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string }
+  /** `initialEventsEnd`: everything that existed when the watch began has been sent. */
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly initialEventsEnd: boolean }
+
+/** @see https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists */
+const initialEventsEnd = 'k8s.io/initial-events-end'
 
 /**
  * Reads a watch to its end and closes it.
@@ -45,7 +49,11 @@ const parseEvent = <T extends KubeObject>(line: string, asked: Asked): WatchEven
       return { type: event.type, object: event.object as T }
     case 'BOOKMARK':
       if (event.object?.metadata?.resourceVersion === undefined) break
-      return { type: 'BOOKMARK', resourceVersion: event.object.metadata.resourceVersion }
+      return {
+        type: 'BOOKMARK',
+        resourceVersion: event.object.metadata.resourceVersion,
+        initialEventsEnd: event.object.metadata.annotations?.[initialEventsEnd] === 'true',
+      }
     case 'ERROR': {
       const status = (event.object ?? {}) as StatusBody
       throw new StatusError(status.code ?? 500, status, asked)
