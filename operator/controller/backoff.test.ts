@@ -13,7 +13,7 @@ test('a key that fails waits twice as long each time, up to five minutes; others
   expect([backoff.failures('a'), backoff.next('a')]).toEqual([0, 5])
 })
 
-test('a failure that is not the key\'s own has a lower cap, and counts all the same', () => {
+test("a failure that is not the key's own has a lower cap, and counts all the same", () => {
   const backoff = new Backoff(undefined, () => 1)
   for (let n = 0; n < 100; n += 1) backoff.next('a')
   expect(backoff.next('a', 30_000)).toBe(30_000)

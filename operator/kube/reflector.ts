@@ -6,7 +6,16 @@ import type { KubeClient } from './client.ts'
 import { exponentialMs, sleep } from './delay.ts'
 import { keyOf } from './key.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
-import { reasons, start, step, type Effect, type Happened, type Reason, type State, type Step } from './reflectorstep.ts'
+import {
+  reasons,
+  start,
+  step,
+  type Effect,
+  type Happened,
+  type Reason,
+  type State,
+  type Step,
+} from './reflectorstep.ts'
 import { resourceName, type ResourceType } from './resources.ts'
 import type { Store, StoreScope } from './store.ts'
 import type { KubeObject } from './types.ts'

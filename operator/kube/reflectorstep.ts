@@ -82,7 +82,8 @@ export const step = <T extends KubeObject>(state: State, happened: Happened<T>):
       return state.at === 'Streaming' ? notOffered(state) : onwards(state, 'Silent', happened.lastedMs)
     case 'ended':
       if (state.at === 'Streaming') return notOffered(state)
-      if (happened.lastedMs < shortestMs && happened.events === 0) return again(state, 'ClosedAtOnce', happened.lastedMs)
+      if (happened.lastedMs < shortestMs && happened.events === 0)
+        return again(state, 'ClosedAtOnce', happened.lastedMs)
       return onwards(state, 'ServerTimeout', happened.lastedMs)
   }
 }
