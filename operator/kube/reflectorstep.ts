@@ -70,22 +70,17 @@ const shortestMs = 1000
 export const start: State = { at: 'Streaming', failures: 0 }
 
 export const step = <T extends KubeObject>(state: State, happened: Happened<T>): Step<T> => {
-  switch (happened.what) {
-    case 'page':
-      return page(state, happened)
-    case 'event':
-      return state.at === 'Streaming' ? initialEvent(state, happened.event) : event(state, happened.event)
-    case 'failed':
-      return failed(state, happened.error, happened.lastedMs)
-    case 'silent':
-      // The next attempt waits for headers with a deadline, so this cannot become a storm.
-      return state.at === 'Streaming' ? notOffered(state) : onwards(state, 'Silent', happened.lastedMs)
-    case 'ended':
-      if (state.at === 'Streaming') return notOffered(state)
-      if (happened.lastedMs < shortestMs && happened.events === 0)
-        return again(state, 'ClosedAtOnce', happened.lastedMs)
-      return onwards(state, 'ServerTimeout', happened.lastedMs)
+  if (happened.what === 'page') return page(state, happened)
+  if (happened.what === 'failed') return failed(state, happened.error, happened.lastedMs)
+  if (happened.what === 'event') {
+    return state.at === 'Streaming' ? initialEvent(state, happened.event) : event(state, happened.event)
   }
+  // It ended, or is ended because it says nothing, before it had brought everything.
+  if (state.at === 'Streaming') return notOffered(state)
+  // The next attempt waits for headers with a deadline, so silence cannot become a storm; an end at once could.
+  if (happened.what === 'silent') return onwards(state, 'Silent', happened.lastedMs)
+  if (happened.lastedMs < shortestMs && happened.events === 0) return again(state, 'ClosedAtOnce', happened.lastedMs)
+  return onwards(state, 'ServerTimeout', happened.lastedMs)
 }
 
 const page = <T>(state: State, happened: Happened<T> & { what: 'page' }): Step<T> => {
