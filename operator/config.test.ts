@@ -12,6 +12,7 @@ test('the image is all that has to be set', () => {
     identity: 'slipway-0',
     watchNamespaces: ['a', 'b'],
     resyncMs: 600_000,
+    relistMs: 1_800_000,
   })
   expect(Object.isFrozen(config)).toBe(true)
 })
@@ -22,9 +23,17 @@ test('every bad variable is named at once, with what was found', () => {
       SLIPWAY_LOG_LEVEL: 'loud',
       SLIPWAY_WORKERS: '0',
       SLIPWAY_RESYNC_INTERVAL: 'daily',
+      SLIPWAY_RELIST_INTERVAL: '1ms',
       SLIPWAY_WATCH_NAMESPACES: 'shop,*',
     })
   expect(read).toThrow(ConfigError)
-  for (const words of ['SLIPWAY_RUNTIME_IMAGE is not set', '"loud"', 'SLIPWAY_WORKERS is "0"', '"daily"', '"*"'])
+  for (const words of [
+    'SLIPWAY_RUNTIME_IMAGE is not set',
+    '"loud"',
+    'SLIPWAY_WORKERS is "0"',
+    '"daily"',
+    '"1ms"',
+    '"*"',
+  ])
     expect(read).toThrow(words)
 })

@@ -22,6 +22,8 @@ export interface Config {
   readonly workers: number
   /** How often every object is looked at though nothing happened, in milliseconds. */
   readonly resyncMs: number
+  /** How often the caches are compared with a fresh list, in milliseconds: no watch can show that an event is missing. */
+  readonly relistMs: number
 }
 
 /** Variables that are missing or wrong, all at once, each with what was found and what it should be. */
@@ -82,6 +84,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     logLevel: logLevel ?? 'info',
     workers: integer('SLIPWAY_WORKERS', 10, 1, 1000),
     resyncMs: duration('SLIPWAY_RESYNC_INTERVAL', '10m', 100),
+    relistMs: duration('SLIPWAY_RELIST_INTERVAL', '30m', 1000),
   }
   if (problems.length > 0) throw new ConfigError(problems.join('; '))
   return Object.freeze(config)

@@ -26,6 +26,7 @@ const start = async (config: Config): Promise<void> => {
     releaseImage: config.runtimeImage,
     namespaces: config.watchNamespaces,
     workers: config.workers,
+    relistMs: config.relistMs,
   })
   const manager = new Manager({
     log,

@@ -34,13 +34,15 @@ export interface ModelDeploymentControllerOptions {
   /** Empty: all namespaces. */
   readonly namespaces: readonly string[]
   readonly workers: number
+  /** How old a cache's last list may become, in milliseconds. */
+  readonly relistMs: number
 }
 
 /** The controller, and the caches that have to be filled before it may work. */
 export const modelDeploymentController = (
   options: ModelDeploymentControllerOptions,
 ): { readonly controller: Controller; readonly followers: readonly Follower[] } => {
-  const { client, events, log, registry, releaseImage, workers } = options
+  const { client, events, log, registry, releaseImage, workers, relistMs } = options
   const caches: Caches = {
     modelDeployments: new Store(),
     modelRevisions: new Store<ModelRevision>(childIndexes),
@@ -77,7 +79,7 @@ export const modelDeploymentController = (
   controller.for(caches.modelDeployments)
   const followers = (options.namespaces.length === 0 ? [undefined] : options.namespaces).flatMap((namespace) => {
     const follow = <T extends KubeObject>(type: ResourceType<T>, store: Store<T>, labelSelector?: string): Follower =>
-      new Reflector({ client, type, store, namespace, labelSelector, log, registry })
+      new Reflector({ client, type, store, namespace, labelSelector, log, registry, relistMs })
     return [
       follow(modelDeployments, caches.modelDeployments),
       follow(modelRevisions, caches.modelRevisions, managedSelector),
