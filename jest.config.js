@@ -1,5 +1,6 @@
 // A project is a level of test: what it needs differs, how it is written does not.
-// unit: nothing but node. integration: a real kube-apiserver and etcd, no root. e2e: a real node.
+// unit: nothing but node. integration: a real kube-apiserver and etcd, no root. faults: the same, with everything
+// between and under them going wrong. e2e: a real node.
 const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -18,12 +19,19 @@ export default {
       ...shared,
       displayName: 'unit',
       testMatch: ['<rootDir>/**/*.test.ts'],
-      testPathIgnorePatterns: ['/node_modules/', '/dist/', '<rootDir>/test/(integration|e2e|faults|scale)/'],
+      testPathIgnorePatterns: ['/node_modules/', '/dist/', '<rootDir>/test/(integration|e2e|faults)/'],
     },
     {
       ...shared,
       displayName: 'integration',
       testMatch: ['<rootDir>/test/integration/**/*.test.ts'],
+      globalSetup: '<rootDir>/test/integration/setup.ts',
+      globalTeardown: '<rootDir>/test/integration/teardown.ts',
+    },
+    {
+      ...shared,
+      displayName: 'faults',
+      testMatch: ['<rootDir>/test/faults/**/*.test.ts'],
       globalSetup: '<rootDir>/test/integration/setup.ts',
       globalTeardown: '<rootDir>/test/integration/teardown.ts',
     },

@@ -15,8 +15,8 @@ import { unzipFile } from './zip.ts'
 export type KubernetesProgram =
   'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kubelet' | 'kube-proxy'
 
-/** How to build one program: the module that names it, and what to compile in it. */
-interface Recipe {
+/** How to build one program: the folder of the module that names it, and what to compile in it. */
+export interface Recipe {
   readonly name: string
   readonly module: string
   readonly target: string
@@ -45,7 +45,7 @@ export async function kubernetesPrograms(names: readonly KubernetesProgram[], re
     set('gitTreeState', 'clean'),
     `-X k8s.io/client-go/pkg/version.gitVersion=v${KUBERNETES_VERSION}`,
   ].join(' ')
-  return build(
+  return goPrograms(
     names.map((name) => ({ name, module: KUBERNETES_MODULE, target: `k8s.io/kubernetes/cmd/${name}`, linkerFlags })),
     report,
   )
@@ -53,13 +53,16 @@ export async function kubernetesPrograms(names: readonly KubernetesProgram[], re
 
 /** The path of our own CoreDNS, which holds only the plugins a test cluster needs. */
 export async function corednsPath(report: Report): Promise<string> {
-  const [path] = await build([{ name: 'coredns', module: COREDNS_MODULE, target: '.', linkerFlags: '-s -w' }], report)
+  const [path] = await goPrograms(
+    [{ name: 'coredns', module: COREDNS_MODULE, target: '.', linkerFlags: '-s -w' }],
+    report,
+  )
   return path ?? ''
 }
 
 /** The path of the program that is process 1 of every sandbox and node. */
 export async function pausePath(report: Report): Promise<string> {
-  const [path] = await build([{ name: 'pause', module: PAUSE_MODULE, target: '.', linkerFlags: '-s -w' }], report)
+  const [path] = await goPrograms([{ name: 'pause', module: PAUSE_MODULE, target: '.', linkerFlags: '-s -w' }], report)
   return path ?? ''
 }
 
@@ -73,7 +76,8 @@ export function helmPath(): Promise<string> {
   return fromLayer('helm')
 }
 
-async function build(recipes: readonly Recipe[], report: Report): Promise<string[]> {
+/** Paths of programs in Go, in the order asked; those that are not in the cache are built first. */
+export async function goPrograms(recipes: readonly Recipe[], report: Report): Promise<string[]> {
   const paths = await Promise.all(recipes.map(pathOf))
   if (paths.every((path) => existsSync(path))) return paths
   const waiting = (pid: number): void => report(`  process ${pid} is building them already; waiting for it`)

@@ -5,7 +5,7 @@
 // No container ever runs. It must never write anything but nodes and pods.
 import { createHash, randomBytes } from 'node:crypto'
 import type { KubeClient } from '../../../operator/kube/client.ts'
-import { isConflict, isNotFound } from '../../../operator/kube/errors.ts'
+import { isConflict, isNotFound, isRetryable } from '../../../operator/kube/errors.ts'
 import { Reflector } from '../../../operator/kube/reflector.ts'
 import { pathOf, pods, resource, type Pod } from '../../../operator/kube/resources.ts'
 import { Store } from '../../../operator/kube/store.ts'
@@ -92,7 +92,10 @@ export const startHands = async (client: KubeClient, namespace: string): Promise
   await client.create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name: node } })
   await heartbeat(client, node)
   const beating = setInterval(() => {
-    heartbeat(client, node).catch((error: unknown) => failures.push(error))
+    heartbeat(client, node).catch((error: unknown) => {
+      // The next beat is soon; tests that restart the API server mean it.
+      if (!isRetryable(error)) failures.push(error)
+    })
   }, heartbeatMs)
 
   const play = async (pod: Pod): Promise<void> => {
@@ -107,9 +110,12 @@ export const startHands = async (client: KubeClient, namespace: string): Promise
       if (part.do === 'bury') await bury(client, pod)
       else await enact(client, node, pod, part)
     } catch (error) {
-      // The pod has gone meanwhile; anything else is a mistake of the test and is told at the end.
-      if (!isNotFound(error) && !isConflict(error)) failures.push(error)
+      // The pod has gone meanwhile, or the API server has; anything else is a mistake of the test and is told at the end.
+      if (!isNotFound(error) && !isConflict(error) && !isRetryable(error)) failures.push(error)
       if (isConflict(error)) done.delete(uid)
+      if (!isRetryable(error)) return
+      done.delete(uid)
+      setTimeout(() => look(pod), 500).unref()
     }
   }
   const queue = new Map<string, Promise<void>>()

@@ -22,6 +22,10 @@ export interface OperatorProcess {
   readonly log: readonly LogLine[]
   /** The sum of a metric's samples that carry these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  /** How it ended: the exit code, or the signal; undefined while it runs. */
+  ended(): number | string | undefined
+  /** Whatever signal; it may go on. */
+  signal(name: NodeJS.Signals): void
   /** kill -9, and it is gone when this resolves. */
   kill(): Promise<void>
   /** SIGTERM. @returns the exit code */
@@ -82,6 +86,10 @@ export const startOperator = (options: OperatorOptions): OperatorProcess => {
       )
       const { body } = await request(`http://127.0.0.1:${port}/metrics`)
       return sumOf(await body.text(), name, labels)
+    },
+    ended: () => child.exitCode ?? child.signalCode ?? undefined,
+    signal: (name) => {
+      child.kill(name)
     },
     kill: async () => {
       await end('SIGKILL')

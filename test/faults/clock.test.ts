@@ -1,0 +1,48 @@
+// The wall clock of the operator's machine is wrong, and is put right, in the middle of its work.
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
+import { leases } from '../../operator/kube/resources.ts'
+import { eventually } from '../integration/operator/eventually.ts'
+import { leading } from '../integration/operator/process.ts'
+import { openScene, passed, specOf, straightOn, type Scene } from './scene.ts'
+
+jest.setTimeout(180_000)
+
+let scene: Scene
+
+beforeAll(async () => {
+  scene = await openScene()
+})
+
+afterAll(() => scene.close())
+
+const hour = 3_600_000
+
+test('a clock that jumps an hour ahead, and two back, loses no lease and repeats no step', async () => {
+  const { stage } = scene
+  const operator = await scene.start({
+    environment: {
+      NODE_OPTIONS: `--import ${join(import.meta.dirname, 'clock.ts')}`,
+      SLIPWAY_TEST_CLOCK_JUMPS: `${hour},${-2 * hour}`,
+    },
+  })
+  await leading(operator)
+  const renewals = async (): Promise<string | undefined> =>
+    (await stage.client.get(leases, stage.namespace, 'slipway-operator')).metadata.resourceVersion
+  for (const model of ['1', '2']) {
+    await stage.apply('jumping', specOf(model))
+    await stage.until('jumping', 'has begun', ({ status }) => status?.candidate !== undefined)
+    const heard = operator.log.length
+    operator.signal('SIGUSR2')
+    await eventually('the clock has jumped', () =>
+      operator.log.slice(heard).some(({ message }) => message.startsWith('the clock jumped')),
+    )
+    await stage.ready('jumping')
+    expect(await passed(scene, 'jumping', specOf(model))).toMatch(/^Pending Provisioning Promoting (Observing|Idle)/)
+    const before = await renewals()
+    await eventually('the lease is renewed', async () => (await renewals()) !== before)
+  }
+  expect(straightOn).toContain('Promoting')
+  expect(operator.ended()).toBeUndefined()
+  expect(operator.log.filter(({ message }) => message.startsWith('lost the lease'))).toEqual([])
+})

@@ -1,0 +1,14 @@
+// How long the fault suite takes: minutes, so that it runs with every change, or, with SLIPWAY_FAULTS=long, as long as it
+// takes to be sure.
+
+const isLong = process.env['SLIPWAY_FAULTS'] === 'long'
+
+/** How long each fault lasts. Longer than the lease's deadline, the API server's restart and a call's deadline when long. */
+export const faultMs = isLong ? 30_000 : 1500
+/** Random runs: how many, and how long each. */
+export const randomRuns = isLong ? 10 : 1
+export const randomMs = isLong ? 60_000 : 12_000
+/** The first seed of the random runs: SLIPWAY_FAULT_SEED, or the time. Printed with each run. */
+export const firstSeed = Number(process.env['SLIPWAY_FAULT_SEED'] ?? Date.now() % 1_000_000)
+/** How long a test may take. */
+export const testMs = 120_000 + faultMs + randomMs

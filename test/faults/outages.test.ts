@@ -1,0 +1,108 @@
+// What the operator stands on goes away and comes back: etcd, the API server, the kind itself, a right.
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
+import { customresourcedefinitions } from '../../operator/kube/resources.ts'
+import { modelDeployments } from '../../operator/modeldeployment/resources.ts'
+import { connect, installCrds } from '../integration/api/server.ts'
+import { eventually } from '../integration/operator/eventually.ts'
+import { leading, type OperatorProcess } from '../integration/operator/process.ts'
+import { grant, renderRights } from '../integration/operator/rights.ts'
+import { revisionOf } from '../integration/operator/stage.ts'
+import { faultMs, testMs } from './length.ts'
+import { restart } from './restart.ts'
+import { openScene, specOf, type Scene } from './scene.ts'
+
+jest.setTimeout(testMs)
+
+let scene: Scene
+let operator: OperatorProcess
+const wasLost = (): boolean => operator.log.some(({ message }) => message.startsWith('lost the lease'))
+
+/** A kubelet's part: a leader that could not renew for ten seconds ends by design, and is started again. */
+const startAgainIfEnded = async (): Promise<void> => {
+  if (operator.ended() === undefined) return
+  expect({ ended: operator.ended(), lost: wasLost() }).toEqual({ ended: 1, lost: true })
+  operator = await scene.start()
+}
+
+beforeAll(async () => {
+  scene = await openScene()
+  operator = await scene.start()
+  await leading(operator)
+  await scene.stage.apply('kept', specOf('0'))
+  await scene.stage.ready('kept')
+})
+
+afterAll(() => scene.close())
+
+test.each(['etcd', 'kube-apiserver'] as const)('%s is restarted in a rollout, which ends as asked', async (program) => {
+  const { stage } = scene
+  await stage.apply('kept', specOf(program))
+  await stage.until('kept', 'has begun', ({ status }) => status?.candidate !== undefined)
+  await restart(stage.client, program, Math.min(faultMs, 5000))
+  await startAgainIfEnded()
+  await stage.apply('after', specOf(program))
+  for (const name of ['kept', 'after']) {
+    const { status } = await stage.ready(name)
+    expect(status?.stable?.revision).toBe(revisionOf(name, specOf(program)))
+  }
+  await startAgainIfEnded()
+})
+
+test('the right to watch a kind is taken and given back: the operator says which verb, and has missed nothing', async () => {
+  const { stage, proxy } = scene
+  await stage.ready('kept')
+  const rights = await renderRights(stage.namespace)
+  const without = rights.map((object) => ({
+    ...object,
+    ...(object.rules && {
+      rules: object.rules.map((rule) => ({
+        ...rule,
+        verbs: rule.resources.includes('deployments')
+          ? rule.verbs.filter((v) => v !== 'watch' && v !== 'list')
+          : rule.verbs,
+      })),
+    }),
+  }))
+  await grant(stage.client, without)
+  proxy.cut()
+  await eventually(
+    'the operator says which verb it lacks',
+    () =>
+      operator.log.some((line) =>
+        line['error.message']?.match(
+          `grant the verb "(list|watch)" on deployments.apps in namespace ${stage.namespace} to this service account`,
+        ),
+      ),
+    () => operator.log.slice(-10).map((line) => `${line.message} ${line['error.message'] ?? ''}`),
+  )
+  await stage.apply('kept', specOf('blind'))
+  await grant(stage.client, rights)
+  const { status } = await stage.ready('kept')
+  expect(status?.stable?.revision).toBe(revisionOf('kept', specOf('blind')))
+  expect(operator.ended()).toBeUndefined()
+})
+
+test('the kind itself is removed and put back: the operator waits for it, and serves the objects that come then', async () => {
+  const { stage } = scene
+  const { client } = stage
+  const name = 'modeldeployments.slipway.dev'
+  await client.delete(customresourcedefinitions, undefined, name)
+  await eventually('the kind is gone', async () => {
+    return (await client.find(customresourcedefinitions, undefined, name)) === undefined
+  })
+  await eventually('the operator sees that it is gone', async () => {
+    return (await operator.metric('reflector_watch_restarts_total', { reason: 'NotFound' })) > 0
+  })
+  const plain = await connect()
+  await installCrds(plain)
+  await plain.close()
+  await eventually('the kind is served', () =>
+    client.list(modelDeployments, { namespace: stage.namespace }).then(
+      ({ items }) => items.length === 0,
+      () => false,
+    ),
+  )
+  await stage.apply('back', specOf('1'))
+  await stage.ready('back')
+  expect(operator.ended()).toBeUndefined()
+})

@@ -1,0 +1,123 @@
+// A long life in short: changes without pause, faults half of the time, and what the operator holds on to: memory, sockets,
+// timers, files. All of it must be flat.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadCredentials } from '../../operator/kube/credentials.ts'
+import { change, followChildren, plainKubeconfig } from '../../bench/operator/measure.ts'
+import { slipway, start } from '../../bench/operator/subject.ts'
+import { createWorld } from '../../bench/operator/world.ts'
+import { startProxy } from '../proxy/proxy.ts'
+import { randomEpisodes } from '../proxy/schedule.ts'
+
+export interface SoakOptions {
+  readonly seconds: number
+  readonly models: number
+  readonly perSecond: number
+  /** Of the faults; printed by whoever starts this. */
+  readonly seed: number
+  readonly report: (line: string) => void
+}
+
+export interface Sample {
+  /** Since the start of the churn, in seconds. */
+  readonly at: number
+  readonly rssMib: number
+  readonly resources: Readonly<Record<string, number>>
+}
+
+export interface Soaked {
+  readonly changes: number
+  readonly samples: readonly Sample[]
+  /** How the operator ended before it was told to, if it did. */
+  readonly ended: number | string | undefined
+}
+
+/** One minute: faults in the first half of it, none in the second. */
+const periodMs = 60_000
+const sampleMs = 5000
+
+/** Every change must have been done in the end, or this rejects. */
+export const soak = async ({ seconds, models, perSecond, seed, report }: SoakOptions): Promise<Soaked> => {
+  const world = await createWorld(models, report)
+  const credentials = await loadCredentials({ kubeconfig: world.plane.kubeconfig })
+  const proxy = await startProxy({ server: credentials.server, tls: (await credentials.current()).tls, seed })
+  const subject = await start(await slipway(), {
+    kubeconfig: await plainKubeconfig(world, proxy.server),
+    namespace: world.namespace,
+    resyncSeconds: 60,
+    environment: { SLIPWAY_RELIST_INTERVAL: '20s' },
+  })
+  const children = await followChildren(world)
+  const stop = new AbortController()
+  try {
+    await subject.leading()
+    await subject.reconciled(models)
+    const startedAt = performance.now()
+    const elapsedMs = (): number => performance.now() - startedAt
+    const samples: Sample[] = []
+    const take = async (): Promise<void> => {
+      const { rssMib } = subject.memory()
+      samples.push({ at: elapsedMs() / 1000, rssMib, resources: await subject.resources() })
+    }
+    const sampling = (async () => {
+      while (!stop.signal.aborted) {
+        if (subject.ended() === undefined) await take()
+        await pause(sampleMs, stop.signal)
+      }
+    })()
+    const faulting = (async () => {
+      for (let period = 0; !stop.signal.aborted; period += 1) {
+        const episodes = randomEpisodes(seed + period, periodMs / 2)
+        report(`faults: ${episodes.map(({ name }) => name).join(', ')}`)
+        await Promise.all(
+          episodes.map(async ({ atMs, forMs, rules, cuts }) => {
+            await pause(atMs, stop.signal)
+            const ends = rules.map((rule) => proxy.play(rule))
+            if (cuts) proxy.cut()
+            await pause(forMs, stop.signal)
+            for (const end of ends) end()
+          }),
+        )
+        await pause(periodMs / 2, stop.signal)
+      }
+    })()
+    /** The last change of each model; a new one waits for it, so that each is seen. */
+    const last = new Map<string, Promise<unknown>>()
+    let changes = 0
+    for (let n = 0; elapsedMs() < seconds * 1000 && subject.ended() === undefined; n += 1) {
+      await sleep(Math.max(0, (n * 1000) / perSecond - elapsedMs()))
+      const name = world.names[(n * 37) % world.names.length] ?? ''
+      changes += 1
+      const next = (last.get(name) ?? Promise.resolve()).then(() => change(world, children, name))
+      last.set(name, next)
+      // It is awaited below; until then a failure must not end the process.
+      next.catch(() => {})
+    }
+    stop.abort()
+    await faulting
+    proxy.heal()
+    if (subject.ended() === undefined) await Promise.all(last.values())
+    await sampling
+    // Without faults and changes for a moment: what is held now is held for ever.
+    await sleep(5000)
+    if (subject.ended() === undefined) await take()
+    return { changes, samples, ended: subject.ended() }
+  } finally {
+    stop.abort()
+    await subject.stop()
+    await children.close()
+    await proxy.close()
+    await world.close()
+  }
+}
+
+/** The least-squares slope of memory over time after the first fifth, in percent of its mean per hour. */
+export const slopePercentPerHour = (samples: readonly Sample[]): number => {
+  const kept = samples.slice(Math.floor(samples.length / 5))
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+  const [t, m] = [mean(kept.map(({ at }) => at)), mean(kept.map(({ rssMib }) => rssMib))]
+  const up = kept.reduce((sum, { at, rssMib }) => sum + (at - t) * (rssMib - m), 0)
+  const down = kept.reduce((sum, { at }) => sum + (at - t) ** 2, 0)
+  return ((up / down) * 3600 * 100) / m
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {})
