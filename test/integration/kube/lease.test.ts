@@ -8,7 +8,8 @@ import { FencedError } from '../../../operator/kube/errors.ts'
 import { LeaderLease, microTime } from '../../../operator/kube/lease.ts'
 import { configmaps, leases } from '../../../operator/kube/resources.ts'
 import { silent } from '../../../operator/telemetry/log.ts'
-import { configMap, connect, createNamespace, leaseTimes, until, type Connected } from './server.ts'
+import { startProxy } from '../../proxy/proxy.ts'
+import { configMap, connect, createNamespace, credentials, leaseTimes, until, type Connected } from './server.ts'
 
 let server: Connected
 let namespace: string
@@ -117,6 +118,50 @@ test('a leader whose lease someone else took knows it at its next renewal and wr
   await expect(write(a)).rejects.toThrow('the lease was lost')
   expect(await holder()).toBe('thief')
 }, 60_000)
+
+test('a leader whose lease somebody deleted makes it anew and goes on leading; one that is too late for that does not', async () => {
+  const a = await candidate('a')
+  await a.lease.acquire(never)
+  await server.client.delete(leases, namespace, 'leader')
+  await until('the lease is there again', async () => {
+    const lease = await server.client.find(leases, namespace, 'leader')
+    return lease?.spec?.holderIdentity === 'a'
+  })
+  expect(a.lease.leading).toBe(true)
+  await write(a)
+
+  await server.client.delete(leases, namespace, 'leader')
+  const b = await candidate('b')
+  await b.lease.acquire(never)
+  // Whoever made it first has it: one of the two, and the other knows.
+  await until('one of them leads', () => a.lease.lost.aborted || !b.lease.leading)
+  expect(await holder()).toBe(a.lease.lost.aborted ? 'b' : 'a')
+}, 60_000)
+
+test('a release does not wait for a renewal that is not answered, and takes a late one into account', async () => {
+  const known = await credentials()
+  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
+  endings.push(() => proxy.close())
+  const own = await connect(proxy.server)
+  endings.push(() => own.close())
+  const lease = new LeaderLease({
+    client: own.client,
+    namespace,
+    name: 'leader',
+    identity: 'a',
+    log: silent,
+    ...leaseTimes,
+    // A renewal may take half of this, and its answer never comes.
+    leaseDurationMs: 120_000,
+    renewDeadlineMs: 100_000,
+  })
+  await lease.acquire(never)
+  const renewed = Promise.withResolvers<void>()
+  proxy.play({ fault: { fault: 'loseAnswer' }, times: 1, onPlayed: () => renewed.resolve() })
+  await renewed.promise
+  await lease.release()
+  expect(await holder()).toBe('')
+}, 40_000)
 
 test('a leader whose event loop stood still refuses the very next write by the clock, before any timer has told it', async () => {
   const a = await candidate('a')

@@ -1,4 +1,4 @@
-// The transport and the reflector behind a front that plays faults before a real API server: what is tried again, how
+// The transport and the reflector behind a proxy that plays faults before a real API server: what is tried again, how
 // often, what is not, and that nothing ever stops for good.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,17 +9,19 @@ import { Registry } from 'prom-client'
 import { KubeClient } from '../../../operator/kube/client.ts'
 import { serviceAccountCredentials } from '../../../operator/kube/credentials.ts'
 import { ConnectionError, FencedError, StatusError } from '../../../operator/kube/errors.ts'
-import { Reflector } from '../../../operator/kube/reflector.ts'
+import { Reflector, type ReflectorOptions } from '../../../operator/kube/reflector.ts'
 import { configmaps, type ConfigMap } from '../../../operator/kube/resources.ts'
 import { Store } from '../../../operator/kube/store.ts'
 import { Transport, type TransportOptions } from '../../../operator/kube/transport.ts'
 import { silent } from '../../../operator/telemetry/log.ts'
-import { startFront, type Front } from './front.ts'
-import { configMap, connect, createNamespace, until, type Connected } from './server.ts'
+import type { Asked } from '../../proxy/asked.ts'
+import type { Fault } from '../../proxy/fault.ts'
+import { startProxy, type Proxy } from '../../proxy/proxy.ts'
+import { configMap, connect, createNamespace, credentials, until, type Connected } from './server.ts'
 
 let direct: Connected
 let namespace: string
-let front: Front
+let proxy: Proxy
 let directory: string
 let client: KubeClient
 let registry: Registry
@@ -34,8 +36,8 @@ beforeAll(async () => {
 afterAll(() => direct.close())
 
 beforeEach(async () => {
-  front = await startFront()
-  endings.push(front.close)
+  proxy = await startProxy(await upstream())
+  endings.push(() => proxy.close())
   directory = await mkdtemp(join(tmpdir(), 'account-'))
   endings.push(() => rm(directory, { recursive: true }))
   await writeFile(join(directory, 'token'), 'first')
@@ -47,10 +49,16 @@ afterEach(async () => {
   for (const end of endings.splice(0).toReversed()) await end()
 })
 
-/** A client with the token of the directory, through the front. */
+/** Requests with any token go as the administrator. */
+const upstream = async () => {
+  const known = await credentials()
+  return { server: known.server, tls: (await known.current()).tls, impersonate: true }
+}
+
+/** A client with the token of the directory, through the proxy. */
 const through = async (more: Partial<TransportOptions>): Promise<KubeClient> => {
   registry = new Registry()
-  const credentials = await serviceAccountCredentials(front.server, directory)
+  const credentials = await serviceAccountCredentials(proxy.server, directory)
   const transport = new Transport({ credentials, registry, ...more })
   endings.push(() => transport.close())
   return new KubeClient(transport)
@@ -58,71 +66,89 @@ const through = async (more: Partial<TransportOptions>): Promise<KubeClient> => 
 
 const read = () => client.get(configmaps, namespace, 'there')
 const write = () => client.apply(configmaps, configMap(namespace, 'written', { data: { a: '1' } }))
-const lines = (part: string): string[] => front.requests.map(({ line }) => line).filter((line) => line.includes(part))
-
-const busy = (retryAfter?: string) => ({
-  status: 429,
-  headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter },
-  body: JSON.stringify({ kind: 'Status', reason: 'TooManyRequests', message: 'too many requests' }),
+const on =
+  (...verbs: readonly Asked['verb'][]) =>
+  (asked: Asked): boolean =>
+    verbs.includes(asked.verb)
+const sent = (verb: Asked['verb']): number => proxy.requests.filter(({ asked }) => asked.verb === verb).length
+const busy = (retryAfterSeconds?: number): Fault => ({
+  fault: 'status',
+  code: 429,
+  ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
 })
 
 describe('a call', () => {
   test('with a token that is no longer taken is sent again with the new one, once', async () => {
     await read()
     await writeFile(join(directory, 'token'), 'second')
-    front.play({ match: 'GET', times: 1, answer: { status: 401 } })
+    proxy.play({ when: on('get'), times: 1, fault: { fault: 'status', code: 401 } })
     await read()
-    expect(front.requests.map(({ authorization }) => authorization)).toEqual([
+    expect(proxy.requests.map(({ authorization }) => authorization)).toEqual([
       'Bearer first',
       'Bearer first',
       'Bearer second',
     ])
-    front.play({ match: 'GET', times: 9, answer: { status: 401, body: 'who are you' } })
+    proxy.play({ when: on('get'), fault: { fault: 'status', code: 401, message: 'who are you' } })
     await expect(read()).rejects.toThrow(`get configmaps ${namespace}/there: 401: who are you`)
-    expect(front.requests).toHaveLength(5)
+    expect(proxy.requests).toHaveLength(5)
   })
 
   test('that the server is too busy for is sent again when it says when, reads and applies alike', async () => {
     for (const call of [read, write]) {
-      front.play({ match: '/configmaps/', times: 2, answer: busy('0') })
+      proxy.play({ when: on('get', 'patch'), times: 2, fault: busy(0) })
       await call()
     }
-    expect(lines('GET')).toHaveLength(3)
-    expect(lines('PATCH')).toHaveLength(3)
-    front.play({ match: 'GET', times: 1, answer: busy() })
+    expect(sent('get')).toBe(3)
+    expect(sent('patch')).toBe(3)
+    proxy.play({ when: on('get'), times: 1, fault: busy() })
     await expect(read()).rejects.toMatchObject({ code: 429 })
   })
 
   test('that creates is not: the server may have done it', async () => {
-    front.play({ match: 'POST', times: 1, answer: busy('0') })
+    proxy.play({ when: on('create'), times: 1, fault: busy(0) })
     await expect(client.create(configmaps, configMap(namespace, 'once'))).rejects.toMatchObject({ code: 429 })
-    expect(lines('POST')).toHaveLength(1)
+    expect(sent('create')).toBe(1)
   })
 
   test('is given up after a few tries, and at once where the wait is long, with how long it would be', async () => {
-    front.play({ match: 'GET', times: 99, answer: busy('0') })
+    proxy.play({ when: on('get'), fault: busy(0) })
     await expect(read()).rejects.toThrow(StatusError)
-    expect(lines('GET')).toHaveLength(5)
-    front.play({ match: 'PATCH', times: 99, answer: busy('3600') })
+    expect(sent('get')).toBe(5)
+    proxy.play({ when: on('patch'), fault: busy(3600) })
     await expect(write()).rejects.toMatchObject({ code: 429, retryAfterMs: 3_600_000 })
-    expect(lines('PATCH')).toHaveLength(1)
+    expect(sent('patch')).toBe(1)
+  })
+
+  test('is not sent again when that would be after its deadline', async () => {
+    proxy.play({ when: on('get'), fault: busy(2) })
+    await expect(client.get(configmaps, namespace, 'there', { timeoutMs: 500 })).rejects.toMatchObject({ code: 429 })
+    // It might come again after two seconds; the caller has half of one.
+    expect(sent('get')).toBe(1)
+  })
+
+  test('that is sent again is counted by what it was answered with', async () => {
+    proxy.play({ when: on('get'), times: 2, fault: busy(0) })
+    await read()
+    const host = new URL(proxy.server).host
+    expect(await registry.metrics()).toContain(
+      `rest_client_request_retries_total{code="429",verb="get",host="${host}"} 2`,
+    )
   })
 
   test('whose connection breaks is sent again if it reads, and not if it writes', async () => {
-    front.play({ match: 'GET', times: 1, answer: 'reset' })
+    proxy.play({ when: on('get'), times: 1, fault: { fault: 'reset' } })
     await read()
-    expect(lines('GET')).toHaveLength(2)
-    front.play({ match: 'GET', times: 9, answer: 'reset' })
+    expect(sent('get')).toBe(2)
+    proxy.play({ when: on('get'), fault: { fault: 'reset' } })
     await expect(read()).rejects.toThrow(ConnectionError)
-    front.play({ match: 'PATCH', times: 1, answer: 'reset' })
+    proxy.play({ when: on('patch'), times: 1, fault: { fault: 'reset' } })
     await expect(write()).rejects.toThrow(ConnectionError)
-    expect(lines('PATCH')).toHaveLength(1)
+    expect(sent('patch')).toBe(1)
   })
 
   test('that is never answered ends by its deadline, and so does one whose answer does not end', async () => {
-    front.play({ match: 'GET', times: 1, answer: 'hang' })
-    front.play({ match: 'GET', times: 1, answer: 'silent' })
-    for (const _ of ['hang', 'silent']) {
+    for (const fault of ['halfOpen', 'headersOnly'] as const) {
+      proxy.play({ when: on('get'), times: 1, fault: { fault } })
       await expect(client.get(configmaps, namespace, 'there', { timeoutMs: 200 })).rejects.toMatchObject({
         name: 'ConnectionError',
         code: 'Timeout',
@@ -132,17 +158,17 @@ describe('a call', () => {
   })
 
   test('that is answered by something else on the way says what it said', async () => {
-    front.play({ match: 'GET', times: 1, answer: { status: 502, body: '<html>Bad Gateway</html>' } })
+    proxy.play({ when: on('get'), times: 1, fault: { fault: 'answer', code: 502, body: '<html>Bad Gateway</html>' } })
     await expect(read()).rejects.toThrow('502: <html>Bad Gateway</html>')
-    front.play({ match: 'GET', times: 1, answer: { status: 200, body: '{"kind":"Conf' } })
+    proxy.play({ when: on('get'), times: 1, fault: { fault: 'answer', code: 200, body: '{"kind":"Conf' } })
     await expect(read()).rejects.toMatchObject({ name: 'ConnectionError', code: 'Malformed' })
   })
 
   test('shares sixteen connections with all others, and is counted', async () => {
     await Promise.all(Array.from({ length: 200 }, read))
-    expect(front.connections()).toBeLessThanOrEqual(16)
+    expect(proxy.connections).toBeLessThanOrEqual(16)
     const text = await registry.metrics()
-    const host = new URL(front.server).host
+    const host = new URL(proxy.server).host
     expect(text).toContain(`rest_client_requests_total{method="GET",host="${host}",code="200"} 200`)
     expect(text).toContain(`rest_client_request_duration_seconds_count{verb="get",host="${host}"} 200`)
   })
@@ -154,14 +180,14 @@ describe('the write fence', () => {
     await read()
     await expect(write()).rejects.toThrow(FencedError)
     await expect(client.delete(configmaps, namespace, 'there')).rejects.toThrow('someone else leads')
-    expect(front.requests).toHaveLength(1)
+    expect(proxy.requests).toHaveLength(1)
   })
 
   test('stops a write that was still waiting for a connection when it closed', async () => {
     client = await through({ connections: 1 })
     let refusal: string | undefined
     client.transport.setFence(() => refusal)
-    front.play({ match: 'GET', times: 1, answer: 'hang' })
+    proxy.play({ when: on('get'), times: 1, fault: { fault: 'halfOpen' } })
     const holding = client.get(configmaps, namespace, 'there', { timeoutMs: 300 })
     const waiting = write()
     // It has passed the first check by now and waits for the only connection.
@@ -169,17 +195,17 @@ describe('the write fence', () => {
     refusal = 'the lease is over'
     await expect(holding).rejects.toThrow(ConnectionError)
     await expect(waiting).rejects.toThrow('the lease is over')
-    expect(lines('PATCH')).toEqual([])
+    expect(sent('patch')).toBe(0)
     refusal = undefined
     await write()
   })
 })
 
 describe('a reflector', () => {
-  const follow = (watchSeconds: [number, number] = [240, 300]): Store<ConfigMap> => {
+  const follow = (more: Partial<ReflectorOptions<ConfigMap>> = {}): Store<ConfigMap> => {
     const store = new Store<ConfigMap>()
     const abort = new AbortController()
-    const options = { client, type: configmaps, store, namespace, log: silent, registry, watchSeconds, watchdogMs: 200 }
+    const options = { client, type: configmaps, store, namespace, log: silent, registry, watchdogMs: 200, ...more }
     const running = new Reflector(options).run(abort.signal)
     endings.push(() => {
       abort.abort()
@@ -203,19 +229,23 @@ describe('a reflector', () => {
     )
   }
 
-  test.each([
+  /** A watch from a version, not one that begins with everything there is. */
+  const watches = ({ verb, streamsList }: Asked): boolean => verb === 'watch' && !streamsList
+  const status = (code: number): Fault => ({ fault: 'status', code })
+
+  test.each<[string, Fault]>([
     ['TooManyRequests', busy()],
-    ['ServerError', { status: 500, body: 'etcdserver: leader changed' }],
-    ['Unauthorized', { status: 401 }],
-    ['Forbidden', { status: 403, body: 'no' }],
-    ['NotFound', { status: 404, body: 'no such kind' }],
-    ['Connection', 'reset' as const],
+    ['ServerError', status(500)],
+    ['Unauthorized', status(401)],
+    ['Forbidden', status(403)],
+    ['NotFound', status(404)],
+    ['Connection', { fault: 'reset' }],
   ])(
     'whose list is answered with %s lists again until it works',
-    async (reason, answer) => {
+    async (reason, fault) => {
       // A read that is reset, or answered 401, is sent twice before it counts.
       const twice = reason === 'Connection' || reason === 'Unauthorized'
-      front.play({ match: 'configmaps?limit', times: twice ? 2 : 1, answer })
+      proxy.play({ when: on('list'), times: twice ? 2 : 1, fault })
       const store = follow()
       await store.whenSynced(AbortSignal.timeout(20_000))
       expect(await restarts(reason)).toBe(1)
@@ -224,30 +254,92 @@ describe('a reflector', () => {
     60_000,
   )
 
-  test.each([
-    ['TooManyRequests', busy('0')],
-    ['ServerError', { status: 503, body: 'shutting down' }],
-    ['Gone', { status: 410, body: JSON.stringify({ reason: 'Expired', message: 'too old' }) }],
-    ['Gone', { status: 200, body: `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410 } })}\n` }],
-    ['Malformed', { status: 200, body: '{"type":"ADDED","obj\n' }],
-    ['ClosedAtOnce', { status: 200 }],
-    ['Connection', 'reset' as const],
-    ['Connection', 'silent' as const],
-    ['Malformed', { append: 'garbage\n' }],
+  test.each<[string, Fault]>([
+    ['TooManyRequests', busy(0)],
+    ['ServerError', status(503)],
+    ['Gone', status(410)],
+    ['Gone', { fault: 'goneEvent' }],
+    ['Malformed', { fault: 'answer', code: 200, body: '{"type":"ADDED","obj\n' }],
+    ['ClosedAtOnce', { fault: 'answer', code: 200, body: '' }],
+    ['Connection', { fault: 'reset' }],
+    ['Silent', { fault: 'headersOnly' }],
+    ['Malformed', { fault: 'malformEvent' }],
+    ['Malformed', { fault: 'truncateEvent' }],
   ])(
     'whose watch ends by %s goes on',
-    async (reason, answer) => {
-      front.play({ match: 'watch=1', times: 1, answer })
-      const store = follow([2, 2])
+    async (reason, fault) => {
+      proxy.play({ when: watches, times: 1, fault })
+      const store = follow({ watchSeconds: [2, 2] })
       await store.whenSynced(AbortSignal.timeout(20_000))
-      const watched = await until('it watches', () => lines('watch=1').length > 0)
-      expect(watched).toBe(true)
+      await until('it watches', () => proxy.requests.some(({ asked }) => watches(asked)))
       await change(store)
       await until(`it ended by ${reason}`, async () => (await restarts(reason)) >= 1)
       await change(store)
       // Only a version that is too old costs another list.
-      expect(lines('limit=250').length).toBe(reason === 'Gone' ? 2 : 1)
+      expect(sent('list')).toBe(reason === 'Gone' ? 2 : 1)
     },
     60_000,
   )
+
+  test('lists page by page where the server streams no lists, and says so', async () => {
+    const store = follow()
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    expect(await restarts('NotOffered')).toBe(1)
+    expect(sent('list')).toBe(1)
+    await change(store)
+  }, 60_000)
+
+  test('needs one watch and no list where the server streams lists', async () => {
+    await proxy.close()
+    proxy = await startProxy({ ...(await upstream()), streamLists: true })
+    endings.push(() => proxy.close())
+    client = await through({})
+    const store = follow()
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    const listed = await direct.client.list(configmaps, { namespace })
+    expect([...store.keys()].toSorted()).toEqual(
+      listed.items.map(({ metadata: { name } }) => `${namespace}/${name}`).toSorted(),
+    )
+    expect(store.get(namespace, 'there')).toMatchObject({ apiVersion: 'v1', kind: 'ConfigMap' })
+    expect(store.get(namespace, 'there')?.metadata.managedFields).toBeUndefined()
+    await change(store)
+    expect([sent('watch'), sent('list')]).toEqual([1, 0])
+  }, 60_000)
+
+  test('does not wait for the end of a stream of lists that never comes', async () => {
+    proxy.play({ when: ({ streamsList }) => streamsList, fault: { fault: 'headersOnly' } })
+    const store = follow({ silenceMs: 200 })
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    expect(await restarts('NotOffered')).toBe(1)
+    await change(store)
+  }, 60_000)
+
+  test('finds a watch that went silent in the middle, and what happened meanwhile, without a list', async () => {
+    const store = follow({ silenceMs: 500 })
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    await change(store)
+    proxy.play({ fault: { fault: 'silence' }, times: 1 })
+    await change(store)
+    expect(await restarts('Silent')).toBeGreaterThanOrEqual(1)
+    expect(sent('list')).toBe(1)
+  }, 60_000)
+
+  test('is not taken back by events that come twice, and finds one that was dropped with its next list', async () => {
+    const store = follow({ relistMs: 2000 })
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    const seen: string[] = []
+    store.subscribe(({ object, initial }) => {
+      if (!initial) seen.push(object.metadata.resourceVersion ?? '')
+    })
+    const end = proxy.play({ fault: { fault: 'duplicateEvent' } })
+    for (let n = 0; n < 3; n += 1) await change(store)
+    end()
+    expect(new Set(seen).size).toBe(seen.length)
+    const dropped = Promise.withResolvers<void>()
+    proxy.play({ fault: { fault: 'dropEvent' }, times: 1, onPlayed: () => dropped.resolve() })
+    const before = sent('list')
+    await change(store)
+    await dropped.promise
+    expect(sent('list')).toBeGreaterThan(before)
+  }, 60_000)
 })
