@@ -245,4 +245,88 @@ describe('for any course of events', () => {
       { numRuns: 500 },
     )
   })
+
+  const workersAct = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('add' as const), key, priority: fc.constantFrom(-100, 0) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('later' as const), key, afterMs: fc.constantFrom(1, 20, 300) }),
+    },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('finish' as const),
+        which: fc.nat(7),
+        how: fc.constantFrom('well' as const, 'failed' as const, 'again later' as const),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 10, 200) }) },
+  )
+
+  test('with workers that wait, no key is in work twice, each is worked on after its last add, and closing frees all', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(workersAct, { maxLength: 100 }),
+        fc.integer({ min: 1, max: 4 }),
+        async (acts, workers) => {
+          const clock = new TestClock()
+          const queue = queueWith(clock)
+          const inWork = new Map<string, () => void>()
+          const doubled: string[] = []
+          /** By key: the step of its last add, and of the last time that it was handed out. */
+          const [added, taken] = [new Map<string, number>(), new Map<string, number>()]
+          let step = 0
+          const work = async (): Promise<void> => {
+            for (let next = await queue.take(); next !== undefined; next = await queue.take()) {
+              const current = next.key
+              if (inWork.has(current)) doubled.push(current)
+              taken.set(current, (step += 1))
+              await new Promise<void>((resolve) => inWork.set(current, resolve))
+              inWork.delete(current)
+              queue.done(current)
+            }
+          }
+          const working = Array.from({ length: workers }, work)
+          const add = (wanted: string, options: { priority?: number; afterMs?: number }): void => {
+            added.set(wanted, (step += 1))
+            queue.add(wanted, options)
+          }
+          const settle = async (): Promise<void> => {
+            for (let turn = 0; turn < 8; turn += 1) await Promise.resolve()
+          }
+          for (const one of acts) {
+            if (one.do === 'add') add(one.key, { priority: one.priority })
+            else if (one.do === 'later') add(one.key, { afterMs: one.afterMs })
+            else if (one.do === 'advance') clock.advance(one.ms)
+            else {
+              const busy = [...inWork.keys()]
+              const current = busy[one.which % busy.length]
+              if (current !== undefined) {
+                if (one.how === 'failed') {
+                  added.set(current, (step += 1))
+                  queue.addRateLimited(current)
+                } else if (one.how === 'again later') add(current, { afterMs: 50 })
+                else queue.forget(current)
+                inWork.get(current)?.()
+              }
+            }
+            await settle()
+            // Whoever waits is not left waiting while there is something that could be worked on.
+            if (inWork.size < workers) expect(queue.depth).toBe(0)
+          }
+          clock.advance(10_000)
+          await settle()
+          for (let turn = 0; turn < 100 && (inWork.size > 0 || queue.depth > 0); turn += 1) {
+            for (const finish of inWork.values()) finish()
+            await settle()
+          }
+          expect(doubled).toEqual([])
+          for (const [one, at] of added) expect(taken.get(one) ?? 0).toBeGreaterThan(at)
+          queue.close()
+          await Promise.all(working)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
 })
