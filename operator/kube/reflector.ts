@@ -41,7 +41,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly silenceMs?: number
   /** How old the last list may become, in milliseconds; half an hour unless given. */
   readonly relistMs?: number
-  /** What to keep of an object; managedFields are always dropped. */
+  /** What to keep of an object; managedFields and kubectl's copy of what was applied are always dropped. */
   readonly trim?: (object: T) => T
 }
 
@@ -247,8 +247,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
   }
 
   readonly #trim = (object: T): T => {
-    const { managedFields: _, ...metadata } = object.metadata
-    const trimmed = { ...object, metadata }
+    const trimmed = withoutBookkeeping(object)
     return this.#options.trim?.(trimmed) ?? trimmed
   }
 
@@ -256,6 +255,17 @@ export class Reflector<T extends KubeObject = KubeObject> {
     return event.type === 'BOOKMARK' ? event : { ...event, object: this.#trim(event.object) }
   }
 }
+
+/** What only those who write an object whole need: more than half of its memory. */
+const withoutBookkeeping = <T extends KubeObject>(object: T): T => {
+  const { managedFields: _, annotations, ...metadata } = object.metadata
+  if (annotations === undefined) return { ...object, metadata }
+  const { [lastApplied]: _applied, ...kept } = annotations
+  return { ...object, metadata: { ...metadata, annotations: kept } }
+}
+
+/** @see https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-last-applied-configuration */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
 
 const randomBetween = ([least, most]: readonly [number, number]): number =>
   Math.floor(least + Math.random() * (most - least + 1))

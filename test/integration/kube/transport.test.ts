@@ -281,6 +281,20 @@ describe('a reflector', () => {
     60_000,
   )
 
+  test('keeps neither managedFields nor what kubectl applied last, and everything else', async () => {
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"a":1}', kept: 'yes' }
+    await direct.client.apply(
+      configmaps,
+      configMap(namespace, 'applied', { metadata: { name: 'applied', annotations }, data: { a: '1' } }),
+    )
+    const store = follow()
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    const kept = store.get(namespace, 'applied')
+    expect(kept?.metadata.annotations).toEqual({ kept: 'yes' })
+    expect(kept?.metadata.managedFields).toBeUndefined()
+    expect(kept?.data).toEqual({ a: '1' })
+  }, 60_000)
+
   test('lists page by page where the server streams no lists, and says so', async () => {
     const store = follow()
     await store.whenSynced(AbortSignal.timeout(20_000))
