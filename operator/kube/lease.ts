@@ -164,7 +164,6 @@ export class LeaderLease {
     try {
       const lease = this.#seen?.lease
       const next = this.#record(lease, true)
-      // Someone deleted the lease: whoever makes it anew first has it.
       this.#see(
         lease === undefined ? await client.create(leases, next, writing) : await client.update(leases, next, writing),
       )
@@ -173,7 +172,6 @@ export class LeaderLease {
     } catch (error) {
       if (signal.aborted) return identity
       log.warn(`cannot renew the lease ${name}, trying again`, { error })
-      if (isNotFound(error)) this.#seen = undefined
       if (!isConflict(error) && !isAlreadyExists(error)) return identity
     }
     try {
@@ -182,6 +180,8 @@ export class LeaderLease {
       return lease.spec?.holderIdentity ?? ''
     } catch (error) {
       if (!signal.aborted) log.warn(`cannot read the lease ${name}, trying again`, { error })
+      // Someone deleted it (a PUT of what is gone is a conflict): whoever makes it anew first has it.
+      if (isNotFound(error)) this.#seen = undefined
       return identity
     }
   }

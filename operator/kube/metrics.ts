@@ -30,7 +30,7 @@ const build = (registry: Registry) => {
     }),
     lists: new Counter({
       name: 'reflector_lists_total',
-      help: 'Full lists begun, the first one included, by resource.',
+      help: 'Full lists that reached the cache, the first one included, by resource.',
       labelNames: ['resource'],
       registers,
     }),

@@ -161,7 +161,6 @@ export class Reflector<T extends KubeObject = KubeObject> {
 
   /** A list begins: what an earlier one has brought is of another moment. */
   #begin(): void {
-    this.#metrics.lists.inc({ resource: this.#labels.resource })
     this.#collected.clear()
   }
 
@@ -216,6 +215,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
         this.#scope.replace([...this.#collected.values()], effect.resourceVersion)
         this.#collected.clear()
         this.#listedAt = performance.now()
+        this.#metrics.lists.inc({ resource: this.#labels.resource })
         return
       case 'apply':
         return this.#scope.apply(effect.object)
