@@ -1,6 +1,7 @@
 // The ModelDeployment controller put together: which caches it keeps, and whose change concerns whom.
 import type { Registry } from 'prom-client'
 import type { ModelRevision } from '../api/modelrevision.ts'
+import { steadyClock } from '../controller/clock.ts'
 import { Consistency } from '../controller/consistency.ts'
 import { Controller } from '../controller/controller.ts'
 import type { Follower } from '../controller/manager.ts'
@@ -62,6 +63,7 @@ export const modelDeploymentController = (
     if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
   }
   const refusedWrites = new Map<string, string>()
+  const clock = steadyClock()
   const applier = new Applier({ client, log, onWritten })
   const controller = new Controller({
     name: 'modeldeployment',
@@ -71,7 +73,7 @@ export const modelDeploymentController = (
     maxConcurrentReconciles: workers,
     reconcile: (key, { log: keyLog, signal }) =>
       reconcile(
-        { client, events, applier, caches, consistency, refusedWrites, releaseImage, log: keyLog, clock: Date.now },
+        { client, events, applier, caches, consistency, refusedWrites, releaseImage, log: keyLog, clock },
         key,
         signal,
       ),

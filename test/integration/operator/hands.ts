@@ -110,12 +110,14 @@ export const startHands = async (client: KubeClient, namespace: string): Promise
       if (part.do === 'bury') await bury(client, pod)
       else await enact(client, node, pod, part)
     } catch (error) {
-      // The pod has gone meanwhile, or the API server has; anything else is a mistake of the test and is told at the end.
-      if (!isNotFound(error) && !isConflict(error) && !isRetryable(error)) failures.push(error)
-      if (isConflict(error)) done.delete(uid)
-      if (!isRetryable(error)) return
+      if (isNotFound(error)) return
+      // Someone else wrote, or the API server was away: again. Anything else is a mistake of the test, told at the end.
+      if (!isConflict(error) && !isRetryable(error)) {
+        failures.push(error)
+        return
+      }
       done.delete(uid)
-      setTimeout(() => look(pod), 500).unref()
+      setTimeout(() => look(pod), 300).unref()
     }
   }
   const queue = new Map<string, Promise<void>>()
