@@ -143,14 +143,17 @@ export class LeaderLease {
 
   async #keepRenewing(): Promise<void> {
     const { signal } = this.#stopRenewing
-    for (;;) {
-      await sleep(this.#jittered(), signal)
+    for (let waitMs = this.#jittered(); ;) {
+      await sleep(waitMs, signal)
       if (signal.aborted) return
       // A process that was frozen comes back here, or in the fence, and finds that its time is over.
       const leftMs = this.#deadlineMs - (performance.now() - (this.#renewedAt ?? 0))
       if (leftMs <= 0) return this.#lose('it was not renewed in time')
+      const before = this.#renewedAt
       const holder = await this.#renew(Math.min(leftMs, this.#deadlineMs / 2), signal)
       if (signal.aborted) return
+      // An API server that was restarted answers within the deadline, but not always within the last period of it.
+      waitMs = this.#renewedAt === before ? this.#jittered() / 4 : this.#jittered()
       if (holder !== this.#options.identity) return this.#lose(`${holder === '' ? 'nobody' : holder} holds it now`)
     }
   }

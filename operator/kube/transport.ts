@@ -82,7 +82,7 @@ export class Transport {
   async call(request: ApiRequest): Promise<ApiAnswer> {
     // One deadline for all tries: a leader that renews its lease must not sleep through the end of it.
     const endsAt = performance.now() + (request.timeoutMs ?? this.#timeoutMs)
-    const leftMs = (): number => endsAt - performance.now()
+    const leftMs = (): number => Math.max(1, Math.round(endsAt - performance.now()))
     for (let retries = 0; ; retries += 1) {
       try {
         return await this.#callOnce(request, leftMs())

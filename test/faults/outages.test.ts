@@ -1,4 +1,5 @@
 // What the operator stands on goes away and comes back: etcd, the API server, the kind itself, a right.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import { customresourcedefinitions } from '../../operator/kube/resources.ts'
 import { modelDeployments } from '../../operator/modeldeployment/resources.ts'
@@ -18,10 +19,13 @@ let operator: OperatorProcess
 const wasLost = (): boolean => operator.log.some(({ message }) => message.startsWith('lost the lease'))
 
 /** A kubelet's part: a leader that could not renew for ten seconds ends by design, and is started again. */
-const startAgainIfEnded = async (): Promise<void> => {
-  if (operator.ended() === undefined) return
-  expect({ ended: operator.ended(), lost: wasLost() }).toEqual({ ended: 1, lost: true })
-  operator = await scene.start()
+const kubelet = async (stop: AbortSignal): Promise<void> => {
+  while (!stop.aborted) {
+    await sleep(200)
+    if (operator.ended() === undefined) continue
+    expect({ ended: operator.ended(), lost: wasLost() }).toEqual({ ended: 1, lost: true })
+    operator = await scene.start()
+  }
 }
 
 beforeAll(async () => {
@@ -38,14 +42,16 @@ test.each(['etcd', 'kube-apiserver'] as const)('%s is restarted in a rollout, wh
   const { stage } = scene
   await stage.apply('kept', specOf(program))
   await stage.until('kept', 'has begun', ({ status }) => status?.candidate !== undefined)
+  const stop = new AbortController()
+  const watching = kubelet(stop.signal)
   await restart(stage.client, program, Math.min(faultMs, 5000))
-  await startAgainIfEnded()
   await stage.apply('after', specOf(program))
   for (const name of ['kept', 'after']) {
     const { status } = await stage.ready(name)
     expect(status?.stable?.revision).toBe(revisionOf(name, specOf(program)))
   }
-  await startAgainIfEnded()
+  stop.abort()
+  await watching
 })
 
 test('the right to watch a kind is taken and given back: the operator says which verb, and has missed nothing', async () => {

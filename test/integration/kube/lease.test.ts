@@ -138,6 +138,24 @@ test('a leader whose lease somebody deleted makes it anew and goes on leading; o
   expect(await holder()).toBe(a.lease.lost.aborted ? 'b' : 'a')
 }, 60_000)
 
+test('a renewal that fails late is tried again while there is time', async () => {
+  const known = await credentials()
+  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
+  endings.push(() => proxy.close())
+  const own = await connect(proxy.server)
+  endings.push(() => own.close())
+  // After a renewal that fails at 3 s, another whole period would end beyond the deadline.
+  const times = { leaseDurationMs: 8000, renewDeadlineMs: 5000, retryPeriodMs: 3000 }
+  const lease = new LeaderLease({ client: own.client, namespace, name: 'leader', identity: 'a', log: silent, ...times })
+  endings.push(() => lease.release())
+  await lease.acquire(never)
+  proxy.play({ fault: { fault: 'status', code: 503 }, when: ({ verb }) => verb === 'update', times: 1 })
+  const renewed = (): boolean =>
+    proxy.requests.filter(({ asked, code }) => asked.verb === 'update' && code === 200).length > 0
+  await until('it was renewed, or lost', () => renewed() || lease.lost.aborted)
+  expect(lease.leading).toBe(true)
+}, 40_000)
+
 test('a release does not wait for a renewal that is not answered, and takes a late one into account', async () => {
   const known = await credentials()
   const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
