@@ -44,6 +44,8 @@ export interface WatchOptions extends CallOptions {
   readonly resourceVersion: string | undefined
   /** When the server ends the stream, in seconds. */
   readonly timeoutSeconds?: number
+  /** The server has taken the watch; of a kind that nobody touches that is all that is heard. */
+  readonly onOpen?: () => void
 }
 
 export interface ApplyOptions extends WriteOptions {
@@ -148,6 +150,7 @@ export class KubeClient {
       signal,
       timeoutMs: options.timeoutMs,
     })
+    options.onOpen?.()
     try {
       yield* readEvents<T>(body, asked)
     } catch (error) {

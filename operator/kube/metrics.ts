@@ -42,7 +42,7 @@ const build = (registry: Registry) => {
     }),
     lastEventAge: new Gauge({
       name: 'reflector_last_event_age_seconds',
-      help: 'Time since the API server last sent anything, bookmarks included, by resource and namespace scope.',
+      help: 'Time since the API server last sent anything, bookmarks and the opening of a watch included, by resource and namespace scope.',
       labelNames: ['resource', 'scope'],
       registers,
     }),

@@ -133,7 +133,8 @@ export class Reflector<T extends KubeObject = KubeObject> {
     let state: State = initial
     let events = 0
     try {
-      const options = { ...this.#selection, resourceVersion, timeoutSeconds, signal: watchdog.signal }
+      const onOpen = (): void => this.#heard()
+      const options = { ...this.#selection, resourceVersion, timeoutSeconds, onOpen, signal: watchdog.signal }
       for await (const event of client.watch(type, options)) {
         this.#heard()
         watchdog.heard()

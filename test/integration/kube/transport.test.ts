@@ -328,6 +328,21 @@ describe('a reflector', () => {
     await change(store)
   }, 60_000)
 
+  test('says that it follows again as soon as it does, also where nothing happens', async () => {
+    const said: string[] = []
+    const note = (message: string): void => {
+      said.push(message)
+    }
+    proxy.play({ when: watches, times: 1, fault: status(503) })
+    const store = follow({ log: { ...silent, info: note, warn: note } })
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    await until('it follows again', () => said.some((message) => message.endsWith('again')))
+    expect(said).toEqual([
+      `cannot follow configmaps in ${namespace}, trying again for as long as it takes`,
+      `following configmaps in ${namespace} again`,
+    ])
+  }, 60_000)
+
   test('finds a watch that went silent in the middle, and what happened meanwhile, without a list', async () => {
     const store = follow({ silenceMs: 500 })
     await store.whenSynced(AbortSignal.timeout(20_000))
