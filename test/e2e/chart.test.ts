@@ -92,9 +92,13 @@ describe('an upgrade of the chart', () => {
   })
 
   test('with two replicas the second takes over when the leader ends, and rollouts go on', async () => {
-    const first = await leader()
-    const names = (await operatorPods()).map(({ metadata }) => metadata.name)
-    expect(names).toContain(first)
+    // Right after the upgrade the lease may still be the old leader's, or nobody's.
+    let first = ''
+    await world.until('one of the two pods holds the lease', async () => {
+      first = await leader()
+      const pods = (await operatorPods()).filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      return pods.length === 2 && pods.some(({ metadata }) => metadata.name === first)
+    })
     await world.shell.kubectl(['delete', 'pod', first, '-n', home, '--wait=false'])
     await world.until('another pod holds the lease', async () => {
       const holder = await leader()
