@@ -34,7 +34,10 @@ export interface Summary {
   readonly failed: number
   /** Good answers by revision. */
   readonly byRevision: Readonly<Record<string, number>>
-  /** Every change from one answering revision to another, in the order in which the requests were sent. */
+  /**
+   * Every change from one answering revision to another, in the order in which the requests left: that of their
+   * connections where each has its own. A name takes a lookup of its own for each, and a slow one is overtaken.
+   */
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
   /** The longest time between two good answers. */
   readonly maxGapMs: number
@@ -55,10 +58,10 @@ export function startStream(options: StreamOptions): Stream {
   const { rate, seconds, concurrency, keepAlive, onChange } = options
   const agent = new Agent({ keepAlive, maxSockets: concurrency })
   const byRevision: Record<string, number> = {}
-  /** Good answers by the place of their request: those under way at once may end in another order. */
+  /** Good answers by the place of their request among those that left: those under way at once may end in another order. */
   const answered: Answer[] = []
   const failures: Answer[] = []
-  let [sent, ok, failed, underWay, maxGapMs] = [0, 0, 0, 0, 0]
+  let [sent, left, ok, failed, underWay, maxGapMs] = [0, 0, 0, 0, 0, 0]
   let lastOkAt: number | undefined
   let lastShape = ''
   let stopped = false
@@ -82,10 +85,11 @@ export function startStream(options: StreamOptions): Stream {
     lastOkAt = now
   }
   const sendOne = async (): Promise<void> => {
-    const place = sent
     sent += 1
     underWay += 1
-    record(await ask(options, agent), place)
+    let place = 0
+    const answer = await ask(options, agent, () => (place = left++))
+    record(answer, place)
     underWay -= 1
     pump()
   }
@@ -132,8 +136,12 @@ function transitionsOf(answered: readonly (Answer | undefined)[]): Summary['tran
   })
 }
 
-/** Sends one request; every kind of failure becomes an answer with an error. */
-function ask({ url, body, keepAlive, timeoutMs }: StreamOptions, agent: Agent): Promise<Answer> {
+/**
+ * Sends one request; every kind of failure becomes an answer with an error.
+ *
+ * @param onLeaving called once, when there is a connection for the request
+ */
+function ask({ url, body, keepAlive, timeoutMs }: StreamOptions, agent: Agent, onLeaving: () => void): Promise<Answer> {
   return new Promise((resolve) => {
     let [status, revision] = [0, '']
     const finish = (version: string, error?: string): void => {
@@ -165,6 +173,10 @@ function ask({ url, body, keepAlive, timeoutMs }: StreamOptions, agent: Agent): 
     )
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
     request.on('error', (error) => finish('', error.message))
+    request.once('socket', (socket) => {
+      if (socket.connecting) socket.once('connect', onLeaving)
+      else onLeaving()
+    })
     request.end(body)
   })
 }
