@@ -33,6 +33,8 @@ export interface Credentials {
 export interface CredentialSource {
   /** `KUBECONFIG`: one file, or several separated by colons. Wins over the cluster we run in. */
   readonly kubeconfig?: string | undefined
+  /** A context of the kubeconfig other than its current one; the cluster we run in is not looked at then. */
+  readonly context?: string | undefined
   /** `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`; set by the kubelet in every pod. */
   readonly serviceHost?: string | undefined
   readonly servicePort?: string | undefined
@@ -51,14 +53,15 @@ const rereadMs = 10_000
  * @throws Error naming what was looked for, when there are none
  */
 export const loadCredentials = async (source: CredentialSource): Promise<Credentials> => {
-  const { kubeconfig, serviceHost, servicePort } = source
+  const { kubeconfig, context, serviceHost, servicePort } = source
   const directory = source.serviceAccountDirectory ?? serviceAccountDirectory
-  if (kubeconfig !== undefined && kubeconfig !== '') return kubeconfigCredentials(kubeconfig.split(':').filter(Boolean))
-  if (serviceHost !== undefined && (await exists(join(directory, 'token')))) {
+  if (kubeconfig !== undefined && kubeconfig !== '')
+    return kubeconfigCredentials(kubeconfig.split(':').filter(Boolean), context)
+  if (context === undefined && serviceHost !== undefined && (await exists(join(directory, 'token')))) {
     const host = isIPv6(serviceHost) ? `[${serviceHost}]` : serviceHost
     return serviceAccountCredentials(`https://${host}:${servicePort ?? '443'}`, directory)
   }
-  return kubeconfigCredentials(undefined)
+  return kubeconfigCredentials(undefined, context)
 }
 
 /** The service account of the pod we run in. */
@@ -77,7 +80,10 @@ export const serviceAccountCredentials = async (server: string, directory: strin
   return { server, namespace, ...reread(read) }
 }
 
-const kubeconfigCredentials = async (files: readonly string[] | undefined): Promise<Credentials> => {
+const kubeconfigCredentials = async (
+  files: readonly string[] | undefined,
+  context: string | undefined,
+): Promise<Credentials> => {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const load = () => {
     const config = new KubeConfig()
@@ -89,11 +95,16 @@ const kubeconfigCredentials = async (files: readonly string[] | undefined): Prom
       more.loadFromFile(file)
       config.mergeConfig(more, true)
     }
+    if (context !== undefined) config.setCurrentContext(context)
     return config
   }
-  let config = load()
-  const cluster = config.getCurrentCluster()
   const where = files?.join(':') ?? '~/.kube/config'
+  let config = load()
+  if (context !== undefined && config.getContextObject(context) === null) {
+    const names = config.getContexts().map((c) => c.name)
+    throw new Error(`${where} has no context "${context}"; it has: ${names.join(', ') || 'none'}`)
+  }
+  const cluster = config.getCurrentCluster()
   if (cluster === null || (files === undefined && cluster.server === 'http://localhost:8080')) {
     throw new Error(
       `no cluster to talk to: not in a pod, and ${where} has no current context; set KUBECONFIG to a file that has one`,
