@@ -9,7 +9,7 @@ import { isDirect, without, type Rollout } from '../operator/rollout/decision.ts
 import { next } from '../operator/rollout/next.ts'
 import type { Observed, RevisionFacts } from '../operator/rollout/observed.ts'
 import { percent } from '../operator/rollout/steps.ts'
-import { wantedPods } from '../operator/rollout/wanted.ts'
+import { wantedPods, type WantedPods } from '../operator/rollout/wanted.ts'
 import { meaningOf } from './report.ts'
 
 export interface ForecastStep {
@@ -57,71 +57,89 @@ export const forecastOf = (
   const { spec } = deployment
   const target = targetOf(deployment, kept)
   const revisions = kept.map(factsOf)
-  const world = (rollout: Rollout): Observed => ({
-    ...idealWorld(deployment, rollout, target, revisions),
+  const steps: Step[] = []
+  let rollout = persisted(deployment)
+  let running = settled(deployment, rollout, target, revisions)
+  let clock = now
+  const world = (): Observed => ({
+    ...idealWorld(deployment, rollout, target, revisions, running),
     ...(rollout.candidate?.substep === 'Gate' && { command: promotion(rollout.candidate, rollout) }),
     ...(refusal && { refusal }),
   })
-  const steps: Step[] = []
-  let rollout = persisted(deployment)
-  let clock = now
   for (let round = 0; round < mostRounds && !spec.suspend; round += 1) {
-    const result = next(spec, rollout, world(rollout), clock)
-    const isSame = JSON.stringify(result.rollout) === JSON.stringify(rollout)
-    rollout = result.rollout
-    learn(revisions, rollout, spec)
-    for (const { to, reason } of result.transitions) {
-      note(steps, { to, reason, share: shareOf(rollout), pods: podsOf(spec, rollout, world(rollout)) })
+    // As the operator does: the status is written first, and what it implies is done when nothing is left to write.
+    const result = next(spec, rollout, world(), clock)
+    if (JSON.stringify(result.rollout) !== JSON.stringify(rollout)) {
+      rollout = result.rollout
+      learn(revisions, rollout, spec)
+      for (const { to, reason } of result.transitions) note(steps, { to, reason, share: shareOf(rollout), running })
+      continue
     }
-    if (!isSame) continue
+    const wanted = wantedPods(spec, rollout, world())
+    if (JSON.stringify(wanted) !== JSON.stringify(running)) {
+      running = wanted
+      const current = steps.at(-1)
+      if (current !== undefined && (count(running) > count(current.running) || rollout.candidate === undefined))
+        current.running = running
+      continue
+    }
     // A spec that starts nothing is not waited with; what is kept warm goes in its own time.
     if (result.wakeAt === undefined || (rollout.candidate === undefined && steps.length === 0)) break
     const current = steps.at(-1)
     if (current !== undefined) current.atLeastMs += result.wakeAt - clock
     clock = result.wakeAt
   }
-  const held = heldBy(deployment, rollout, world(rollout), now)
-  const last = sum(podsOf(spec, rollout, world(rollout)))
+  const held = heldBy(deployment, rollout, world(), now)
   return {
-    steps,
+    steps: steps.map(({ running: pods, ...step }) => ({ ...step, pods: byRevision(pods) })),
     ...(held && { held }),
     ...(target.kind === 'Revision' && { target: { revision: target.revision, hash: target.hash } }),
-    pods: { most: Math.max(last, ...steps.map(({ pods }) => sum(pods))), last },
+    pods: { most: Math.max(count(running), ...steps.map((step) => count(step.running))), last: count(running) },
   }
 }
 
 /** How many pods must run for an object as it is. */
-export const podsNow = (deployment: ModelDeployment, kept: readonly ModelRevision[]): number => {
-  const rollout = persisted(deployment)
-  const seen = idealWorld(deployment, rollout, targetOf(deployment, kept), kept.map(factsOf))
-  return sum(podsOf(deployment.spec, rollout, seen))
-}
+export const podsNow = (deployment: ModelDeployment, kept: readonly ModelRevision[]): number =>
+  count(settled(deployment, persisted(deployment), targetOf(deployment, kept), kept.map(factsOf)))
 
 /** What the state machine goes on from: the status without what is derived from it. */
 const persisted = ({ status = {} }: ModelDeployment): Rollout =>
   without(status, 'conditions', 'phase', 'observedGeneration', 'analysis', 'replicas', 'readyReplicas', 'selector')
 
-type Step = { -readonly [Field in keyof ForecastStep]: ForecastStep[Field] }
-type Pods = Readonly<Record<string, number>>
+type Running = readonly WantedPods[]
+type Step = Omit<{ -readonly [Field in keyof ForecastStep]: ForecastStep[Field] }, 'pods'> & { running: Running }
 
-const sum = (pods: Pods): number => Object.values(pods).reduce((all, count) => all + count, 0)
+const count = (running: Running): number => running.reduce((all, { replicas }) => all + replicas, 0)
 
-/** Transitions within one share are one step: its pods at the most, and whether a person has to pass it. */
+const byRevision = (running: Running): Readonly<Record<string, number>> =>
+  Object.fromEntries(running.flatMap(({ revision, replicas }) => (replicas > 0 ? [[revision, replicas]] : [])))
+
+/** The pods of a rollout that nobody disturbs: what its status calls for, when that is there. */
+const settled = (
+  deployment: ModelDeployment,
+  rollout: Rollout,
+  target: Observed['target'],
+  revisions: readonly RevisionFacts[],
+): Running => {
+  const first = wantedPods(deployment.spec, rollout, idealWorld(deployment, rollout, target, revisions, []))
+  return wantedPods(deployment.spec, rollout, idealWorld(deployment, rollout, target, revisions, first))
+}
+
+/** Transitions within one share are one step; a person may have to pass it. */
 const note = (
   steps: Step[],
-  { to, reason, share, pods }: { to: string; reason: string; share: string | undefined; pods: Pods },
+  { to, reason, share, running }: { to: string; reason: string; share: string | undefined; running: Running },
 ): void => {
   const [state = '', substep] = to.split('.')
   const before = steps.at(-1)
   if (before?.state === state && before.share === share) {
-    if (sum(pods) > sum(before.pods)) before.pods = pods
     before.gate ||= substep === 'Gate'
     return
   }
   steps.push({
     state,
     ...(share !== undefined && { share }),
-    pods,
+    running,
     atLeastMs: 0,
     gate: substep === 'Gate',
     what: meaningOf(reason),
@@ -130,11 +148,6 @@ const note = (
 
 const shareOf = ({ candidate }: Rollout): string | undefined =>
   candidate?.stepWeight === undefined ? undefined : percent(candidate.stepWeight)
-
-const podsOf = (spec: ModelDeploymentSpec, rollout: Rollout, seen: Observed): Pods =>
-  Object.fromEntries(
-    wantedPods(spec, rollout, seen).flatMap(({ revision, replicas }) => (replicas > 0 ? [[revision, replicas]] : [])),
-  )
 
 /** The model of a candidate is read at once: from then on its revision is kept. */
 const learn = (revisions: RevisionFacts[], { candidate }: Rollout, { model }: ModelDeploymentSpec): void => {
@@ -155,23 +168,30 @@ export const factsOf = ({ metadata, spec }: ModelRevision): RevisionFacts => ({
 /** More requests than any step asks for. */
 const plenty = 1_000_000_000
 
-/** What the controller sees when all goes well. */
+/** What the controller sees when all goes well and these pods are ready. */
 export const idealWorld = (
   deployment: ModelDeployment,
   rollout: Rollout,
   target: Observed['target'],
   revisions: readonly RevisionFacts[],
+  running: Running,
 ): Observed => {
   const { spec } = deployment
   const { candidate, stable, traffic } = rollout
   const direct = isDirect(spec)
   const serving = candidate?.state === 'Promoting' ? candidate.revision : stable?.revision
-  const bare: Observed = {
+  return {
     target,
     specHash: revisionHash(spec),
     revisions,
     resolution: { kind: 'Running' },
-    pods: [],
+    pods: running.map(({ revision, replicas, stamp }) => ({
+      revision,
+      total: replicas,
+      ready: replicas,
+      current: true,
+      ...(stamp !== undefined && { stamp }),
+    })),
     service: {
       ...(direct && serving !== undefined && { revision: serving }),
       readyEndpoints: direct && serving !== undefined ? { [serving]: spec.replicas } : {},
@@ -179,14 +199,6 @@ export const idealWorld = (
     ...(!direct && { routers: [{ name: 'router', ...(traffic && { epoch: traffic.epoch }) }] }),
     ...(!direct && traffic && { evidence: goodEvidence(rollout, traffic.epoch) }),
   }
-  const pods = wantedPods(spec, rollout, bare).map(({ revision, replicas, stamp }) => ({
-    revision,
-    total: replicas,
-    ready: replicas,
-    current: true,
-    ...(stamp !== undefined && { stamp }),
-  }))
-  return { ...bare, pods }
 }
 
 const goodEvidence = ({ candidate, stable }: Rollout, epoch: number): NonNullable<Observed['evidence']> => {

@@ -67,11 +67,23 @@ const barLines = (versions: StatusReport['versions'], columns: number, paint: Pa
 const eventLine = (event: KubeEvent, columns: number): string =>
   cutTo(`  ${clock(timeOf(event))}  ${event.reason ?? ''}  ${event.message ?? ''}`, columns)
 
+// oxlint-disable-next-line no-control-regex
+const colourCode = /(\u001b\[\d+m)/
+
 /** A line that is longer than the terminal is wide would be broken, and the picture could not be redrawn in place. */
 const cutTo = (line: string, columns: number): string => {
-  // Colours have no width; a line that carries them is short, and is left alone.
-  if (line.includes('\u001b') || line.length <= columns) return line
-  return `${line.slice(0, columns - 1)}…`
+  // Colours have no width: the odd parts.
+  const parts = line.split(colourCode)
+  const length = parts.reduce((sum, part, i) => sum + (i % 2 === 0 ? part.length : 0), 0)
+  if (length <= columns) return line
+  let room = columns - 1
+  const kept = parts.map((part, i) => {
+    if (i % 2 === 1) return part
+    const shown = part.slice(0, room)
+    room -= shown.length
+    return shown
+  })
+  return `${kept.join('')}…`
 }
 
 /** How a frame takes the place of the one before it: up to its first line, and clear from there. */
