@@ -13,12 +13,21 @@ let server: Connected
 let namespace: string
 let writer: StatusWriter
 let commands: AbortController
+/** As the API server knows whoever gives the commands. */
+let me: string
 
 beforeAll(async () => {
   const plain = await connectPlainly()
   await installCrds(plain)
   await plain.close()
   server = await connect()
+  const { text } = await server.client.transport.call({
+    method: 'POST',
+    path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+    asked: { verb: 'create', resource: 'selfsubjectreviews.authentication.k8s.io' },
+  })
+  me = JSON.parse(text).status.userInfo.username
 })
 
 afterAll(async () => server.close())
@@ -80,18 +89,18 @@ describe('a rollout that waits at a gate', () => {
   test('promote lets it go on, gate by gate, to everybody', async () => {
     const first = await answered('promote', 'fraud', '--reason', 'looks good')
     expect(first).toMatchObject({ code: 0, out: `promote fraud: Done. ${v8} goes on from Canary.Gate.\n` })
-    expect(await commandOn()).toMatchObject({ op: 'promote', candidate: v8, reason: 'looks good', by: 'slipway-admin' })
+    expect(await commandOn()).toMatchObject({ op: 'promote', candidate: v8, reason: 'looks good', by: me })
     expect((await writer.settle()).status?.candidate).toMatchObject({ stepWeight: 500, substep: 'Gate' })
     expect((await answered('promote', 'fraud')).code).toBe(0)
     const { status } = await writer.settle()
     expect(status?.stable?.revision).toBe(v8)
     const { out } = await unanswered('history', 'fraud')
-    expect(out).toContain('Promoted in Canary.Gate by slipway-admin, because: looks good')
+    expect(out).toContain(`Promoted in Canary.Gate by ${me}, because: looks good`)
   })
 
   test('pause holds it, resume lets it go, and what is not held is not resumed', async () => {
     expect(await answered('pause', 'fraud')).toMatchObject({ code: 0 })
-    expect((await unanswered('status', 'fraud')).out).toContain('paused     By slipway-admin.')
+    expect((await unanswered('status', 'fraud')).out).toContain(`paused     By ${me}.`)
     const held = await answered('promote', 'fraud')
     expect(held).toMatchObject({ code: 3 })
     expect(held.out).toContain('Refused. The rollout is held: resume it first')
@@ -107,7 +116,7 @@ describe('a rollout that waits at a gate', () => {
     await writer.settle()
     const why = await unanswered('why', 'fraud')
     expect(why.out).toContain('cause      A person stopped the rollout.')
-    expect(why.out).toContain('Stopped in Canary.Gate by slipway-admin, because: odd scores.')
+    expect(why.out).toContain(`Stopped in Canary.Gate by ${me}, because: odd scores.`)
     expect(why.out).toContain(
       'fix        When it may go on, give the command retry, or change spec.rollout.retryToken.',
     )
