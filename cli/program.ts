@@ -61,7 +61,7 @@ const tell = ({ ending, message, fix }: CliError, json: boolean, terminal: Termi
 
 const printJson = (terminal: Terminal, value: object): void => terminal.out(`${JSON.stringify(value, null, 2)}\n`)
 
-const programFor = (terminal: Terminal, end: (how: Ending) => void): Command => {
+export const programFor = (terminal: Terminal, end: (how: Ending) => void): Command => {
   const program = new Command('kubectl slipway')
     .description('Looks at rollouts of ModelDeployments, and steers them.')
     .exitOverride()

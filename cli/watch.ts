@@ -47,8 +47,9 @@ export const watchRollout = async (
   const deadline = options.timeoutMs === undefined ? Infinity : performance.now() + options.timeoutMs
   try {
     for (;;) {
-      const object = follower.object()
       if (follower.failure() !== undefined) throw follower.failure()
+      const object = follower.object()
+      if (object === undefined && terminal.signal.aborted) return endingOf(reportOf(deployment, undefined))
       if (object === undefined || object.metadata.uid !== uid)
         throw new CliError('Failed', `ModelDeployment ${name} was deleted.`, 'Apply it again, and watch that one.')
       const view: View = {
