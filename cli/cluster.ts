@@ -35,8 +35,11 @@ export interface Cluster {
   close(): Promise<void>
 }
 
-/** @throws CliError that names the file or the context which is missing */
-export const connect = async (flags: ClusterFlags, { env }: Terminal): Promise<Cluster> => {
+/**
+ * @param timeoutMs of each call; 30 s unless given
+ * @throws CliError that names the file or the context which is missing
+ */
+export const connect = async (flags: ClusterFlags, { env }: Terminal, timeoutMs?: number): Promise<Cluster> => {
   const credentials = await loadCredentials({
     kubeconfig: flags.kubeconfig ?? env['KUBECONFIG'],
     context: flags.context,
@@ -49,7 +52,12 @@ export const connect = async (flags: ClusterFlags, { env }: Terminal): Promise<C
       'Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context of it with --context.',
     )
   })
-  const transport = new Transport({ credentials, connections: 4, userAgent: 'kubectl-slipway' })
+  const transport = new Transport({
+    credentials,
+    connections: 4,
+    userAgent: 'kubectl-slipway',
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  })
   return {
     client: new KubeClient(transport),
     namespace: flags.namespace ?? credentials.namespace ?? 'default',

@@ -82,7 +82,9 @@ export const planFor = async (
   const target = kept.find((r) => r.metadata.name === forecast.target?.revision)
   const stable = kept.find((r) => r.metadata.name === wanted.status?.stable?.revision)
   const contract = contractOf(wanted, stable, target, kept)
-  const breaks = contract.difference !== undefined && (wanted.spec.model.contract ?? 'Compatible') === 'Compatible'
+  // The operator compares when it reads a new model; a kept revision has been let through already.
+  const isCompared = target === undefined && (wanted.spec.model.contract ?? 'Compatible') === 'Compatible'
+  const breaks = isCompared && contract.difference !== undefined
   const pods = await podsChecked(cluster, wanted, forecast, target)
   const isServing = forecast.target !== undefined && forecast.target.revision === wanted.status?.stable?.revision
   const version = target?.spec.model.version ?? wanted.spec.model.version
@@ -96,7 +98,7 @@ export const planFor = async (
     refusals: [
       ...(refusal === undefined ? [] : [{ by: 'operator' as const, message: refusal.message }]),
       ...pods.refusals.map((message) => ({ by: 'API server' as const, message })),
-      ...(breaks && !isServing ? [{ by: 'operator' as const, message: contract.message }] : []),
+      ...(breaks ? [{ by: 'operator' as const, message: contract.message }] : []),
       ...stalled.map((message) => ({ by: 'operator' as const, message })),
     ],
     ...(forecast.target && {

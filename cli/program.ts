@@ -30,6 +30,8 @@ interface Flags extends ClusterFlags {
 }
 
 const defaultTimeout = '30s'
+/** A person who presses Tab waits no longer than this. */
+const completionTimeoutMs = 3000
 /** Where nobody looks at a terminal, sentences are wrapped for a page. */
 const pageWidth = 120
 
@@ -222,8 +224,9 @@ const within = async (
   flags: ClusterFlags,
   terminal: Terminal,
   work: (cluster: Cluster) => Promise<void>,
+  timeoutMs?: number,
 ): Promise<void> => {
-  const cluster = await connect(flags, terminal)
+  const cluster = await connect(flags, terminal, timeoutMs)
   try {
     await work(cluster)
   } finally {
@@ -258,9 +261,10 @@ const plansOf = async (
 const knownTo = (terminal: Terminal): Known => {
   const ask = async (flags: ClusterFlags, question: (cluster: Cluster) => Promise<readonly string[]>) => {
     let words: readonly string[] = []
-    await within(flags, terminal, async (cluster) => {
+    const work = async (cluster: Cluster): Promise<void> => {
       words = await question(cluster)
-    }).catch(() => {})
+    }
+    await within(flags, terminal, work, completionTimeoutMs).catch(() => {})
     return words
   }
   return {
