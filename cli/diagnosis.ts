@@ -56,7 +56,10 @@ export const whyOf = ({ deployment, pods, events, logs }: Clues): WhyReport => {
   const { outcome } = reportOf(deployment, undefined)
   const users = conditionOf(deployment, 'Available')?.message
   const findings = problemsOf(deployment).map(({ reason, message, revision }): Finding => {
-    const concerned = pods.filter((pod) => revision === undefined || belongsTo(pod, revision))
+    // A pod that has done its work (a model was read) ails from nothing.
+    const concerned = pods.filter(
+      (pod) => pod.status?.phase !== 'Succeeded' && (revision === undefined || belongsTo(pod, revision)),
+    )
     const said = [
       { from: 'operator', text: closed(message) },
       ...podWords(concerned, message),

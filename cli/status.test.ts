@@ -18,7 +18,7 @@ import { renderHistory, renderList, renderStatus } from './status.ts'
 
 const plain = painter(false)
 const text = (object: ModelDeployment) => renderStatus(reportOf(object, canaryWorkloads), noon, 120, plain)
-const with_ = (status: Partial<ModelDeploymentStatus>): ModelDeployment => {
+const changed = (status: Partial<ModelDeploymentStatus>): ModelDeployment => {
   const object = canary()
   return { ...object, status: { ...object.status, ...status } }
 }
@@ -53,7 +53,7 @@ describe('status on one screen', () => {
 
   test('at a gate it says which command lets it go on', () => {
     const message = 'v8 has passed at 20%; the gate waits for the command promote.'
-    const object = with_({
+    const object = changed({
       conditions: conditions(
         ['Ready', 'False', 'AwaitingPromotion', message],
         ['Reconciling', 'True', 'AwaitingPromotion', message],
@@ -82,7 +82,7 @@ describe('status on one screen', () => {
 
   test('a spec that the operator has not seen yet is under way, whatever the old status says', () => {
     const old = conditions(['Ready', 'True', 'RolledOut', 'v7 serves.'])
-    const object = { ...with_({ conditions: old }), metadata: { ...canary().metadata, generation: 8 } }
+    const object = { ...changed({ conditions: old }), metadata: { ...canary().metadata, generation: 8 } }
     expect(reportOf(object, undefined)).toMatchObject({ outcome: 'UnderWay', waitsFor: { reason: 'NotObserved' } })
     expect(text(object)).toContain('generation 8, of which the operator has seen 7')
   })
@@ -92,7 +92,7 @@ describe('status on one screen', () => {
   })
 
   test('the previous version says how long it is kept', () => {
-    const object = with_({ previous: { ...stableOf(specV8, 'v6'), expiresAt: at(480) } })
+    const object = changed({ previous: { ...stableOf(specV8, 'v6'), expiresAt: at(480) } })
     expect(text(object)).toMatch(/previous {3}v6 .* kept for 8m more/)
   })
 
