@@ -69,6 +69,15 @@ describe('in a pod', () => {
 })
 
 describe('with a kubeconfig', () => {
+  test('a context other than the current one is used when it is named, and one that is not there is told', async () => {
+    const two = JSON.parse(kubeconfig({ token: 't' }))
+    two.contexts.push({ name: 'other', context: { cluster: 'k', user: 'u', namespace: 'bank' } })
+    await put('config', JSON.stringify(two))
+    const named = (context: string) => loadCredentials({ kubeconfig: join(directory, 'config'), context })
+    expect(await named('other')).toMatchObject({ namespace: 'bank' })
+    await expect(named('nowhere')).rejects.toThrow('has no context "nowhere"; it has: c, other')
+  })
+
   test('token, CA and server name are taken over', async () => {
     const ca = Buffer.from('CA').toString('base64')
     await put(
