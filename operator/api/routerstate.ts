@@ -69,4 +69,6 @@ export interface RouterState {
   readonly at: number
   readonly draining: boolean
   readonly models: readonly ModelTraffic[]
+  /** What is wrong with the router as a whole, in a sentence; absent when nothing is. */
+  readonly problem?: string
 }

@@ -1,0 +1,215 @@
+// The agent beside Envoy: keeps Envoy at what the API server says, again and again, and says what Envoy really does.
+// Without the API server it changes nothing; without Envoy it waits; and an old epoch it refuses.
+import type { ModelDeployment } from '../operator/api/modeldeployment.ts'
+import type { RouterState } from '../operator/api/routerstate.ts'
+import { sleep } from '../operator/kube/delay.ts'
+import type { EndpointSlice } from '../operator/kube/resources.ts'
+import type { Store } from '../operator/kube/store.ts'
+import type { Logger } from '../operator/telemetry/log.ts'
+import { readEndpoints } from './endpoints.ts'
+import { EnvoyGone, type EnvoyAdmin } from './envoy/admin.ts'
+import type { Endpoints, Setting } from './model.ts'
+import { probe } from './probe.ts'
+import type { Applied, XdsFolder } from './publish/disk.ts'
+import type { Publisher } from './publish/publisher.ts'
+import { decide, type Decision } from './setting.ts'
+import { routerState } from './state.ts'
+import { routesFile } from './xds/names.ts'
+import { renderModel, type RenderedModel, type RenderOptions } from './xds/render.ts'
+
+export interface AgentOptions {
+  readonly router: string
+  readonly render: RenderOptions
+  readonly deployments: Store<ModelDeployment>
+  readonly slices: Store<EndpointSlice>
+  readonly admin: EnvoyAdmin
+  readonly publisher: Publisher
+  readonly disk: XdsFolder
+  readonly log: Logger
+}
+
+/** Envoy applies a file in some 2 ms. */
+const firstPauseMs = 5
+const longestPauseMs = 1000
+
+export class Agent {
+  readonly #options: AgentOptions
+  #applied: ReadonlyMap<string, Applied> = new Map()
+  /** An agent before this one has published what is on the disk. */
+  #inherited = false
+  #decisions: readonly Decision[] = []
+  #endpoints: Endpoints = new Map()
+  #models: readonly RenderedModel[] | undefined
+  #dirty = true
+  #wake = (): void => {}
+  /** The Envoy that has served everything that was wanted at one time. */
+  #liveBoot: string | undefined
+  #trouble: string | undefined = 'the first configuration is not live yet'
+  draining = false
+
+  constructor(options: AgentOptions) {
+    this.#options = options
+  }
+
+  /** Works until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { deployments, slices, disk } = this.#options
+    const inherited = await disk.readApplied()
+    this.#inherited = inherited !== undefined
+    this.#applied = inherited ?? new Map()
+    const unsubscribe = [deployments.subscribe(this.#changed), slices.subscribe(this.#changed)]
+    // A store that is empty tells nobody that it is synced.
+    void Promise.all([deployments.whenSynced(signal), slices.whenSynced(signal)]).then(this.#changed, () => {})
+    for (let pauseMs = firstPauseMs; !signal.aborted; ) {
+      const settled = await this.#pass()
+      pauseMs = settled ? longestPauseMs : Math.min(pauseMs * 2, longestPauseMs)
+      if (await this.#pause(pauseMs, signal)) pauseMs = firstPauseMs
+    }
+    for (const end of unsubscribe) end()
+  }
+
+  /** Why users should not be sent here, or undefined. */
+  async notReady(): Promise<string | undefined> {
+    if (this.draining) return 'draining'
+    const { admin, publisher } = this.#options
+    try {
+      if (!(await admin.isReady())) return 'Envoy is not ready'
+    } catch (error) {
+      return gone(error).message
+    }
+    // What comes later and is refused must not take away what works.
+    return this.#liveBoot !== undefined && this.#liveBoot === publisher.bootId ? undefined : this.#trouble
+  }
+
+  /** @throws EnvoyGone */
+  async state(): Promise<RouterState> {
+    const { admin, router, publisher, deployments, slices } = this.#options
+    const [seen, { bootId, traffic }] = [await admin.answers(), await admin.traffic()]
+    if (seen.bootId !== bootId) throw new EnvoyGone('Envoy was started again while it was asked')
+    const synced = deployments.synced && slices.synced
+    return routerState({
+      router,
+      at: Date.now(),
+      draining: this.draining,
+      bootId,
+      versions: seen.versions,
+      traffic,
+      endpoints: this.#endpoints,
+      decisions: this.#decisions,
+      models: this.#models ?? [],
+      applied: this.#applied,
+      refusalOf: (model) => publisher.refusalOf(model),
+      problem: synced ? this.#trouble : 'the API server has not been heard yet; everything goes on as before',
+    })
+  }
+
+  /** One look at everything; returns whether Envoy has what is wanted. */
+  async #pass(): Promise<boolean> {
+    const { publisher, log } = this.#options
+    try {
+      this.#decideAnew()
+      const settled = await publisher.step(this.#models)
+      await this.#remember()
+      if (settled) await this.#settled()
+      return settled
+    } catch (error) {
+      const { message } = gone(error)
+      if (message !== this.#trouble) log.warn(`cannot publish, trying again: ${message}`, { error })
+      this.#trouble = message
+      return false
+    }
+  }
+
+  /** Settings and endpoints as they are now; nothing before both have been heard in full. */
+  #decideAnew(): void {
+    const { deployments, slices, render, log } = this.#options
+    if (!this.#dirty || !deployments.synced || !slices.synced) return
+    this.#dirty = false
+    const before = new Map(this.#decisions.map(({ asked, problem }) => [asked.uid, problem]))
+    this.#decisions = decide(deployments.list(), this.#appliedSettings())
+    this.#endpoints = readEndpoints(slices.list())
+    this.#models = this.#decisions.flatMap(({ serve }) => (serve ? [renderModel(serve, this.#endpoints, render)] : []))
+    for (const { asked, problem } of this.#decisions) {
+      if (problem !== undefined && problem !== before.get(asked.uid)) log.warn(`${asked.name}: ${problem}`)
+    }
+  }
+
+  /** Notes what Envoy has applied: below that no epoch goes, not even after this process. */
+  async #remember(): Promise<void> {
+    if (this.#models === undefined) return
+    const { disk, publisher, log } = this.#options
+    const applied = new Map<string, Applied>()
+    for (const { setting, shares, routes } of this.#models) {
+      const isApplied = publisher.versions.get(routesFile(setting.name)) === routes.version
+      const before = this.#applied.get(setting.uid)
+      if (isApplied) applied.set(setting.uid, { setting, weights: Object.fromEntries(shares.weights) })
+      else if (before !== undefined) applied.set(setting.uid, before)
+      if (isApplied && before?.setting.epoch !== setting.epoch) log.info(`${setting.name}: epoch ${setting.epoch} is applied`)
+    }
+    // What is asked for and cannot be served keeps its memory too.
+    for (const { asked } of this.#decisions) {
+      const before = this.#applied.get(asked.uid)
+      if (before !== undefined && !applied.has(asked.uid)) applied.set(asked.uid, before)
+    }
+    this.#applied = applied
+    await disk.writeApplied(applied)
+  }
+
+  async #settled(): Promise<void> {
+    const { publisher, log } = this.#options
+    if (this.#models === undefined && !this.#inherited) {
+      this.#trouble = 'the API server has not been heard yet'
+      return
+    }
+    if (this.#liveBoot !== publisher.bootId) {
+      const failed = await probe(this.#served())
+      if (failed !== undefined) {
+        this.#trouble = failed
+        return
+      }
+      this.#liveBoot = publisher.bootId
+      log.info('Envoy serves everything that is wanted', { models: this.#models?.length ?? this.#applied.size })
+    }
+    this.#trouble = undefined
+  }
+
+  /** Where the listeners are and what they have to answer to a probe. */
+  #served(): { readonly port: number; readonly version: string | undefined }[] {
+    const { versions } = this.#options.publisher
+    const settings = this.#models?.map(({ setting }) => setting) ?? [...this.#appliedSettings().values()]
+    return settings.flatMap(({ name, port }) => {
+      const version = versions.get(routesFile(name))
+      // Without routes there is no listener: Envoy has refused them, and `problem` says so.
+      return version === undefined ? [] : [{ port, version }]
+    })
+  }
+
+  #appliedSettings(): ReadonlyMap<string, Setting> {
+    return new Map([...this.#applied].map(([uid, { setting }]) => [uid, setting]))
+  }
+
+  readonly #changed = (): void => {
+    this.#dirty = true
+    this.#wake()
+  }
+
+  /** @returns whether something has changed */
+  async #pause(ms: number, signal: AbortSignal): Promise<boolean> {
+    if (this.#dirty && this.#isSynced()) return true
+    const woken = new AbortController()
+    this.#wake = () => woken.abort()
+    await sleep(ms, AbortSignal.any([signal, woken.signal]))
+    return woken.signal.aborted
+  }
+
+  #isSynced(): boolean {
+    return this.#options.deployments.synced && this.#options.slices.synced
+  }
+}
+
+/** What passes by itself, as an error to be told; a bug is thrown on. */
+const gone = (error: unknown): Error => {
+  if (error instanceof EnvoyGone) return error
+  if (error instanceof Error && 'syscall' in error) return error
+  throw error
+}

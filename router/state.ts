@@ -1,0 +1,80 @@
+// What the router says of itself, from what Envoy says of itself. Pure.
+import type { ModelTraffic, RevisionTraffic, RouterState } from '../operator/api/routerstate.ts'
+import { endpointsOf } from './endpoints.ts'
+import { figuresOf, type Traffic } from './envoy/stats.ts'
+import { protocols, type Endpoints, type Setting } from './model.ts'
+import type { Applied } from './publish/disk.ts'
+import type { Decision } from './setting.ts'
+import { sharesOf } from './shares.ts'
+import { clusterName, epochOf, routesFile, shadowName } from './xds/names.ts'
+import type { RenderedModel } from './xds/render.ts'
+
+export interface StateInput {
+  readonly router: string
+  readonly at: number
+  readonly draining: boolean
+  readonly bootId: string
+  /** By path: what Envoy has applied. */
+  readonly versions: ReadonlyMap<string, string>
+  readonly traffic: Traffic
+  readonly endpoints: Endpoints
+  readonly decisions: readonly Decision[]
+  readonly models: readonly RenderedModel[]
+  /** By uid. */
+  readonly applied: ReadonlyMap<string, Applied>
+  readonly refusalOf: (model: RenderedModel) => string | undefined
+  /** Of the router as a whole. */
+  readonly problem: string | undefined
+}
+
+export const routerState = (input: StateInput): RouterState => {
+  const { router, bootId, at, draining, decisions, applied, problem } = input
+  // Before the API server has been heard, an agent that was started again knows what the one before it has applied.
+  const known = decisions.length > 0 ? decisions : [...applied.values()].map(({ setting }): Decision => ({ asked: setting }))
+  return {
+    router,
+    bootId,
+    at,
+    draining,
+    models: known.map((decision) => modelTraffic(decision, input)),
+    ...(problem !== undefined && { problem }),
+  }
+}
+
+const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTraffic => {
+  const { name, uid, port, epoch, mirror } = asked
+  const model = input.models.find(({ setting }) => setting.uid === uid)
+  const version = input.versions.get(routesFile(name))
+  const appliedEpoch = version === undefined ? undefined : epochOf(version, uid)
+  const why = problem ?? (model && input.refusalOf(model))
+  const weights =
+    model !== undefined && version === model.routes.version
+      ? Object.fromEntries(model.shares.weights)
+      : (input.applied.get(uid)?.weights ?? {})
+  return {
+    name,
+    uid,
+    port,
+    wantedEpoch: epoch,
+    ...(appliedEpoch !== undefined && { appliedEpoch }),
+    emptied: sharesOf(asked, input.endpoints).emptied,
+    revisions: asked.revisions.map(({ name: revision }) =>
+      revisionTraffic(asked, revision, weights[revision] ?? 0, clusterName, input),
+    ),
+    ...(mirror && { shadow: revisionTraffic(asked, mirror.revision, 0, shadowName, input) }),
+    ...(why !== undefined && { problem: why }),
+  }
+}
+
+const revisionTraffic = (
+  { name }: Setting,
+  revision: string,
+  weight: number,
+  nameOf: typeof clusterName,
+  { endpoints, traffic }: StateInput,
+): RevisionTraffic => ({
+  revision,
+  weight,
+  readyEndpoints: endpointsOf(endpoints, revision).ready,
+  ...figuresOf(protocols.map((protocol) => traffic.get(nameOf(name, revision, protocol)))),
+})
