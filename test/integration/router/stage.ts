@@ -1,0 +1,172 @@
+// A router without a cluster: the real Envoy, the agent that runs beside it in a pod, and pods on loopback. What the API
+// server would have told the agent is put into its stores by hand.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ModelDeployment } from '../../../operator/api/modeldeployment.ts'
+import type { ModelTraffic, RouterState } from '../../../operator/api/routerstate.ts'
+import type { EndpointSlice } from '../../../operator/kube/resources.ts'
+import { Store } from '../../../operator/kube/store.ts'
+import { silent } from '../../../operator/telemetry/log.ts'
+import { Agent } from '../../../router/agent.ts'
+import { readConfig } from '../../../router/config.ts'
+import { EnvoyAdmin, EnvoyGone } from '../../../router/envoy/admin.ts'
+import { EnvoyLog } from '../../../router/envoy/log.ts'
+import { prepare } from '../../../router/prepare.ts'
+import { XdsFolder } from '../../../router/publish/disk.ts'
+import { Publisher } from '../../../router/publish/publisher.ts'
+import { eventually } from '../operator/eventually.ts'
+import { startEnvoy, type EnvoyProcess } from './envoy.ts'
+import { deploymentOf, sliceOf, type Condition, type Traffic } from './objects.ts'
+import { startPod, type Pod, type PodOptions } from './upstream.ts'
+
+export interface RouterStage {
+  readonly folder: string
+  readonly port: number
+  envoy(): EnvoyProcess
+  agent(): Agent
+  startPod(revision: string, options?: PodOptions): Promise<Pod>
+  /** The pods that there are now, and in which condition. */
+  pods(pods: readonly (Pod | readonly [Pod, Condition])[]): void
+  /** What is in the status of the objects now; resolves at once. */
+  ask(...traffic: readonly Traffic[]): void
+  /** As `ask`, of the one model on `port`; resolves when Envoy has applied the epoch. */
+  apply(traffic: Omit<Traffic, 'port'>): Promise<ModelTraffic>
+  state(): Promise<RouterState>
+  model(name?: string): Promise<ModelTraffic>
+  /** The model's state once the claim holds. */
+  until(what: string, holds: (model: ModelTraffic) => boolean, name?: string): Promise<ModelTraffic>
+  restartEnvoy(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** The agent ends and another one begins with what is on the disk. @param heard whether the API server answers it */
+  restartAgent(heard: boolean): Promise<void>
+  close(): Promise<void>
+}
+
+export const openRouter = async (concurrency = 1): Promise<RouterStage> => {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-router-'))
+  await prepare(readConfig({ POD_NAMESPACE: 'shop', POD_NAME: 'router-0', SLIPWAY_ROUTER_FOLDER: folder }))
+  const port = await freePort()
+  let envoy = await startEnvoy(folder, concurrency)
+  const pods: Pod[] = []
+  let deployments: readonly ModelDeployment[] = []
+  let slices: readonly EndpointSlice[] = []
+  let run = await startAgent(folder)
+  const tell = (): void => {
+    run.deployments.replace(deployments, '1')
+    run.slices.replace(slices, '1')
+  }
+  tell()
+  const stage: RouterStage = {
+    folder,
+    port,
+    envoy: () => envoy,
+    agent: () => run.agent,
+    startPod: async (revision, options) => {
+      const pod = await startPod(revision, options)
+      pods.push(pod)
+      return pod
+    },
+    pods: (now) => {
+      slices = now.map((entry) => ('revision' in entry ? sliceOf(entry) : sliceOf(entry[0], entry[1])))
+      tell()
+    },
+    ask: (...traffic) => {
+      deployments = traffic.map(deploymentOf)
+      tell()
+    },
+    apply: (traffic) => {
+      stage.ask({ port, ...traffic })
+      return stage.until(`epoch ${traffic.epoch} is applied`, ({ appliedEpoch }) => appliedEpoch === traffic.epoch)
+    },
+    state: () => run.agent.state(),
+    model: async (name = 'fraud') => {
+      const { models } = await run.agent.state()
+      const model = models.find((m) => m.name === name)
+      if (model === undefined) throw new Error(`the router knows no ${name}, only ${models.map((m) => m.name).join()}`)
+      return model
+    },
+    until: (what, holds, name = 'fraud') =>
+      eventually(
+        what,
+        async () => {
+          const state = await untroubled(() => stage.state())
+          const model = state?.models.find((m) => m.name === name)
+          return model !== undefined && holds(model) && model
+        },
+        () => untroubled(() => stage.state()),
+      ),
+    restartEnvoy: async (signal) => {
+      await envoy.end(signal)
+      envoy = await startEnvoy(folder, concurrency)
+    },
+    restartAgent: async (heard) => {
+      await run.end()
+      run = await startAgent(folder)
+      if (heard) tell()
+    },
+    close: async () => {
+      await run.end()
+      await envoy.end('SIGKILL')
+      await Promise.all(pods.map((pod) => pod.kill()))
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  return stage
+}
+
+/** Undefined while Envoy is away. */
+const untroubled = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await ask()
+  } catch (error) {
+    if (error instanceof EnvoyGone) return undefined
+    throw error
+  }
+}
+
+const startAgent = async (folder: string) => {
+  const admin = new EnvoyAdmin(folder)
+  const disk = await XdsFolder.open(folder)
+  const deployments = new Store<ModelDeployment>()
+  const slices = new Store<EndpointSlice>()
+  const [deploymentScope, sliceScope] = [deployments.scope(undefined), slices.scope(undefined)]
+  const agent = new Agent({
+    router: 'router-0',
+    render: { folder, listenAddress: '::' },
+    deployments,
+    slices,
+    admin,
+    publisher: new Publisher(admin, new EnvoyLog(folder, () => {}), disk),
+    disk,
+    log: silent,
+  })
+  const stop = new AbortController()
+  const running = agent.run(stop.signal)
+  return {
+    agent,
+    deployments: deploymentScope,
+    slices: sliceScope,
+    end: async () => {
+      stop.abort()
+      await running
+      await admin.close()
+    },
+  }
+}
+
+/** A port below those that the kernel hands out to clients, where the listeners of models stand. */
+export const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const server = createServer()
+    const taken = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(true)).listen(port, '::', () => resolve(false))
+    })
+    if (taken) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
+}

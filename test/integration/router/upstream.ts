@@ -1,0 +1,126 @@
+// A pod of a revision, as far as a router can tell: real HTTP/1.1 and real gRPC servers on loopback that say which
+// revision they are. What is odd about a pod (slow, deaf, silent) is said when it is started.
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { once } from 'node:events'
+import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as grpc from '@grpc/grpc-js'
+
+/** What a pod saw of one request. */
+export interface SeenRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingMessage['headers']
+  readonly bytes: number
+}
+
+export interface Pod {
+  readonly revision: string
+  readonly address: string
+  readonly http: number
+  readonly grpc: number
+  /** Requests that came by HTTP, health checks left out. */
+  readonly seen: readonly SeenRequest[]
+  /** gRPC calls, streams once each. */
+  readonly calls: readonly grpc.Metadata[]
+  /** Ends every connection and stops to listen, as a kill does. */
+  kill(): Promise<void>
+}
+
+export interface PodOptions {
+  readonly address?: string
+  /** Before each answer. */
+  readonly delayMs?: number
+  readonly status?: number
+  readonly ports?: { readonly http: number; readonly grpc: number }
+}
+
+const bytes = { requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs }
+function asIs(value: Buffer): Buffer {
+  return value
+}
+
+/** The two calls of the inference service that matter to a proxy, with messages as plain bytes. */
+export const inference = {
+  infer: { path: '/inference.GRPCInferenceService/ModelInfer', requestStream: false, responseStream: false, ...bytes },
+  stream: { path: '/inference.GRPCInferenceService/ModelStreamInfer', requestStream: true, responseStream: true, ...bytes },
+} as const
+
+export const startPod = async (revision: string, options: PodOptions = {}): Promise<Pod> => {
+  const { address = '127.0.0.1', delayMs = 0, status = 200, ports } = options
+  const seen: SeenRequest[] = []
+  const calls: grpc.Metadata[] = []
+  const http = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
+    let received = 0
+    request.on('data', (chunk: Buffer) => (received += chunk.length))
+    request.on('end', () => {
+      const { method = '', url: path = '', headers } = request
+      const isHealth = path === '/v2/health/ready'
+      if (!isHealth) seen.push({ method, path, headers, bytes: received })
+      const answer = (): void => {
+        response.writeHead(isHealth ? 200 : status, { 'content-type': 'application/json', 'x-slipway-revision': revision })
+        response.end(JSON.stringify({ revision, bytes: received }))
+      }
+      if (isHealth || delayMs === 0) answer()
+      else setTimeout(answer, delayMs)
+    })
+  })
+  http.listen(ports?.http ?? 0, address)
+  await once(http, 'listening')
+  const server = new grpc.Server()
+  server.addService(inference, {
+    infer: async (call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
+      calls.push(call.metadata)
+      await sleep(delayMs)
+      done(null, Buffer.from(revision))
+    },
+    stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
+      calls.push(call.metadata)
+      call.on('data', () => call.write(Buffer.from(revision)))
+      call.on('end', () => call.end())
+    },
+  })
+  const host = address.includes(':') ? `[${address}]` : address
+  const grpcPort = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(`${host}:${ports?.grpc ?? 0}`, grpc.ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    ),
+  )
+  return {
+    revision,
+    address,
+    http: (http.address() as AddressInfo).port,
+    grpc: grpcPort,
+    seen,
+    calls,
+    kill: async () => {
+      server.forceShutdown()
+      await closed(http)
+    },
+  }
+}
+
+const closed = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+
+/** A port that accepts connections and never reads from them. */
+export const startDeaf = async (): Promise<{ readonly port: number; close(): Promise<void> }> => {
+  const sockets = new Set<Socket>()
+  const server: TcpServer = createTcpServer({ pauseOnConnect: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy()
+        server.close(() => resolve())
+      }),
+  }
+}
