@@ -54,11 +54,8 @@ const seenIn = (slice: EndpointSlice): Seen[] => {
 const summarize = (seen: readonly Seen[]): RevisionEndpoints => {
   const ready = seen.filter(({ is }) => is === 'ready')
   const used = ready.length > 0 ? ready : seen
-  return {
-    ready: new Set(ready.map(({ address }) => address)).size,
-    http: listening(used, 'http'),
-    grpc: listening(used, 'grpc'),
-  }
+  const [http, grpc] = [listening(used, 'http'), listening(used, 'grpc')]
+  return { ready: ready.length > 0 ? Math.max(http.length, grpc.length) : 0, http, grpc }
 }
 
 /** A pod may be in two slices for a moment while the controller moves it. */
@@ -66,7 +63,8 @@ const listening = (seen: readonly Seen[], protocol: Protocol): Endpoint[] => {
   const byKey = new Map<string, Endpoint>()
   for (const { address, ports } of seen) {
     const port = ports[protocol]
-    if (port !== undefined) byKey.set(`${address} ${port}`, { address, port })
+    if (port === undefined) continue
+    byKey.set(`${address} ${port}`, { address, port, ...(ports.http !== undefined && { healthPort: ports.http }) })
   }
   return [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint)
 }

@@ -39,6 +39,8 @@ export interface Endpoint {
   /** IPv4 or IPv6. */
   readonly address: string
   readonly port: number
+  /** Where its health is asked, for gRPC too: it is one process. Unset where it has no HTTP port. */
+  readonly healthPort?: number
 }
 
 /** The pods of one revision that may be sent requests. */

@@ -59,10 +59,14 @@ export const plan = (wanted: readonly RenderedModel[], disk: Disk, known: Known)
   }
 
   // Endpoints first: a cluster whose file is missing is refused.
-  for (const { endpoints } of wanted) {
-    for (const [cluster, file] of endpoints) {
-      const taken = accepted(endpointsFile(cluster), file, known)
-      if (taken !== undefined) write(endpointsFile(cluster), taken)
+  for (const model of wanted) {
+    const moved = hasItsRoutes(model, disk, known)
+    for (const [cluster, file] of model.endpoints) {
+      const path = endpointsFile(cluster)
+      // An empty cluster answers 503. Its pods are taken out when its share is somewhere else, some milliseconds later.
+      if (file.isEmpty && !moved && disk.files.has(path)) continue
+      const taken = accepted(path, file, known)
+      if (taken !== undefined) write(path, taken)
     }
   }
 
@@ -131,6 +135,11 @@ const hasRoutes = ({ setting, routes, clusters }: RenderedModel, disk: Disk, kno
   const path = routesFile(setting.name)
   if (accepted(path, routes, known) === undefined) return false
   return disk.files.has(path) || clusters.every((cluster) => isActive(cluster, known))
+}
+
+const hasItsRoutes = ({ setting, routes }: RenderedModel, disk: Disk, known: Known): boolean => {
+  const path = routesFile(setting.name)
+  return isApplied(path, disk, known) && disk.files.get(path)?.version === accepted(path, routes, known)?.version
 }
 
 const isActive = ({ name, message }: Resource, { active }: Known): boolean => active.get(name) === contentHash(message)

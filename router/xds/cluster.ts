@@ -1,6 +1,6 @@
 // The clusters of a revision: one for each protocol, and one more for each that gets copies. Pure.
 // The rules and the measurements behind them: docs/traffic.md and docs/decisions/0020 to 0022.
-import type { Protocol, RevisionEndpoints } from '../model.ts'
+import type { Endpoint, Protocol } from '../model.ts'
 import { any, fileSource, type Message } from './json.ts'
 
 /** A request that Envoy answers for want of a free place is an error of ours: the queue with a limit is the runtime's. */
@@ -114,25 +114,18 @@ const mirrorPolicy = ({ cluster, perMille }: Mirror): Message => ({
 export const shadowHeader = 'x-slipway-shadow'
 
 /** Where the pods of a cluster are. An empty list empties it; no resource at all would leave the old pods in it. */
-export const loadAssignment = (cluster: string, protocol: Protocol, { http, grpc }: RevisionEndpoints): Message => {
-  const healthPorts = new Map(http.map(({ address, port }) => [address, port]))
-  const endpoints = protocol === 'http' ? http : grpc
-  return {
-    '@type': 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
-    cluster_name: cluster,
-    endpoints: [
-      {
-        lb_endpoints: endpoints.map(({ address, port }) => ({
-          endpoint: {
-            address: { socket_address: { address, port_value: port } },
-            ...(protocol === 'grpc' && { health_check_config: healthAt(healthPorts.get(address)) }),
-          },
-        })),
-      },
-    ],
-  }
-}
-
-/** Health is asked on the pod's HTTP port, for gRPC too: it is one process. */
-const healthAt = (port: number | undefined): Message =>
-  port === undefined ? { disable_active_health_check: true } : { port_value: port }
+export const loadAssignment = (cluster: string, endpoints: readonly Endpoint[]): Message => ({
+  '@type': 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
+  cluster_name: cluster,
+  endpoints: [
+    {
+      lb_endpoints: endpoints.map(({ address, port, healthPort }) => ({
+        endpoint: {
+          address: { socket_address: { address, port_value: port } },
+          health_check_config:
+            healthPort === undefined ? { disable_active_health_check: true } : { port_value: healthPort },
+        },
+      })),
+    },
+  ],
+})

@@ -21,13 +21,18 @@ export interface Resource {
   readonly message: Message
 }
 
+/** Where the pods of one cluster are. */
+export interface EndpointsFile extends XdsFile {
+  readonly isEmpty: boolean
+}
+
 /** One ModelDeployment as Envoy is to serve it. */
 export interface RenderedModel {
   readonly setting: Setting
   readonly shares: Shares
   readonly clusters: readonly Resource[]
   /** By cluster. */
-  readonly endpoints: ReadonlyMap<string, XdsFile>
+  readonly endpoints: ReadonlyMap<string, EndpointsFile>
   readonly routes: XdsFile
   readonly listener: Resource
 }
@@ -38,10 +43,11 @@ export const renderModel = (setting: Setting, endpoints: Endpoints, options: Ren
   const { name, stable, mirror, revisions } = setting
   const edsPath = (cluster: string): string => `${folder}/${endpointsFile(cluster)}`
   const clusters: Resource[] = []
-  const assignments = new Map<string, XdsFile>()
+  const assignments = new Map<string, EndpointsFile>()
   const add = (cluster: string, protocol: Protocol, revision: string, message: Message): void => {
     clusters.push({ name: cluster, message: any('envoy.config.cluster.v3.Cluster', message) })
-    assignments.set(cluster, xdsFile([loadAssignment(cluster, protocol, endpointsOf(endpoints, revision))]))
+    const pods = endpointsOf(endpoints, revision)[protocol]
+    assignments.set(cluster, { ...xdsFile([loadAssignment(cluster, pods)]), isEmpty: pods.length === 0 })
   }
   for (const protocol of protocols) {
     for (const { name: revision } of revisions) {

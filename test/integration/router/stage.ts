@@ -95,7 +95,7 @@ export const openRouter = async (concurrency = 1): Promise<RouterStage> => {
           const model = state?.models.find((m) => m.name === name)
           return model !== undefined && holds(model) && model
         },
-        () => untroubled(() => stage.state()),
+        async () => JSON.stringify(await untroubled(() => stage.state())),
       ),
     restartEnvoy: async (signal) => {
       await envoy.end(signal)
