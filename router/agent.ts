@@ -42,6 +42,8 @@ export class Agent {
   #models: readonly RenderedModel[] | undefined
   #dirty = true
   #wake = (): void => {}
+  /** By uid: the Envoy and the port on which a probe has come back. Envoy has routes before it listens. */
+  #reached: ReadonlyMap<string, string> = new Map()
   /** The Envoy that has served everything that was wanted at one time. */
   #liveBoot: string | undefined
   #trouble: string | undefined = 'the first configuration is not live yet'
@@ -75,7 +77,7 @@ export class Agent {
     try {
       if (!(await admin.isReady())) return 'Envoy is not ready'
     } catch (error) {
-      return gone(error).message
+      return passing(error)
     }
     // What comes later and is refused must not take away what works.
     return this.#liveBoot !== undefined && this.#liveBoot === publisher.bootId ? undefined : this.#trouble
@@ -93,6 +95,7 @@ export class Agent {
       draining: this.draining,
       bootId,
       versions: seen.versions,
+      isReached: (setting) => this.#isReached(setting, bootId),
       traffic,
       endpoints: this.#endpoints,
       decisions: this.#decisions,
@@ -109,11 +112,12 @@ export class Agent {
     try {
       this.#decideAnew()
       const settled = await publisher.step(this.#models)
+      const unreached = await this.#reach()
       await this.#remember()
-      if (settled) await this.#settled()
-      return settled
+      if (settled) this.#settled(unreached)
+      return settled && unreached === undefined
     } catch (error) {
-      const { message } = gone(error)
+      const message = passing(error)
       if (message !== this.#trouble) log.warn(`cannot publish, trying again: ${message}`, { error })
       this.#trouble = message
       return false
@@ -140,7 +144,8 @@ export class Agent {
     const { disk, publisher, log } = this.#options
     const applied = new Map<string, Applied>()
     for (const { setting, shares, routes } of this.#models) {
-      const isApplied = publisher.versions.get(routesFile(setting.name)) === routes.version
+      const isApplied =
+        publisher.versions.get(routesFile(setting.name)) === routes.version && this.#isReached(setting, publisher.bootId)
       const before = this.#applied.get(setting.uid)
       if (isApplied) applied.set(setting.uid, { setting, weights: Object.fromEntries(shares.weights) })
       else if (before !== undefined) applied.set(setting.uid, before)
@@ -155,33 +160,43 @@ export class Agent {
     await disk.writeApplied(applied)
   }
 
-  async #settled(): Promise<void> {
+  #settled(unreached: string | undefined): void {
     const { publisher, log } = this.#options
-    if (this.#models === undefined && !this.#inherited) {
-      this.#trouble = 'the API server has not been heard yet'
-      return
-    }
-    if (this.#liveBoot !== publisher.bootId) {
-      const failed = await probe(this.#served())
-      if (failed !== undefined) {
-        this.#trouble = failed
-        return
-      }
-      this.#liveBoot = publisher.bootId
-      log.info('Envoy serves everything that is wanted', { models: this.#models?.length ?? this.#applied.size })
-    }
-    this.#trouble = undefined
+    if (this.#models === undefined && !this.#inherited) this.#trouble = 'the API server has not been heard yet'
+    else this.#trouble = unreached
+    if (this.#trouble !== undefined || this.#liveBoot === publisher.bootId) return
+    this.#liveBoot = publisher.bootId
+    log.info('Envoy serves everything that is wanted', { models: this.#models?.length ?? this.#applied.size })
   }
 
-  /** Where the listeners are and what they have to answer to a probe. */
-  #served(): { readonly port: number; readonly version: string | undefined }[] {
-    const { versions } = this.#options.publisher
+  /** Probes each listener once. @returns which one does not answer as it has to, or undefined */
+  async #reach(): Promise<string | undefined> {
+    const { publisher } = this.#options
+    const { bootId, versions } = publisher
     const settings = this.#models?.map(({ setting }) => setting) ?? [...this.#appliedSettings().values()]
-    return settings.flatMap(({ name, port }) => {
+    const reached = new Map<string, string>()
+    let unreached: string | undefined
+    for (const setting of settings) {
+      const { uid, name, port } = setting
       const version = versions.get(routesFile(name))
-      // Without routes there is no listener: Envoy has refused them, and `problem` says so.
-      return version === undefined ? [] : [{ port, version }]
-    })
+      // Without routes there is no listener.
+      if (version === undefined) continue
+      const failed = this.#isReached(setting, bootId) ? undefined : await probe(port, version)
+      if (failed === undefined) reached.set(uid, placeOf(setting, bootId))
+      // One that was refused is told as the problem of its model; the router is ready for all others.
+      else if (!this.#isRefused(setting)) unreached = failed
+    }
+    this.#reached = reached
+    return unreached
+  }
+
+  #isReached(setting: Setting, bootId: string | undefined): boolean {
+    return this.#reached.get(setting.uid) === placeOf(setting, bootId)
+  }
+
+  #isRefused({ uid }: Setting): boolean {
+    const model = this.#models?.find(({ setting }) => setting.uid === uid)
+    return model !== undefined && this.#options.publisher.refusalOf(model) !== undefined
   }
 
   #appliedSettings(): ReadonlyMap<string, Setting> {
@@ -207,9 +222,14 @@ export class Agent {
   }
 }
 
-/** What passes by itself, as an error to be told; a bug is thrown on. */
-const gone = (error: unknown): Error => {
-  if (error instanceof EnvoyGone) return error
-  if (error instanceof Error && 'syscall' in error) return error
+const placeOf = ({ port }: Setting, bootId: string | undefined): string => `${port} of ${bootId}`
+
+/** What passes by itself, Envoy's absence or a disk that is full, as a sentence; a bug is thrown on. */
+const passing = (error: unknown): string => {
+  if (error instanceof EnvoyGone) return error.message
+  if (isFileError(error)) return `the configuration cannot be written: ${error.message}`
   throw error
 }
+
+const isFileError = (error: unknown): error is NodeJS.ErrnoException =>
+  typeof error === 'object' && error !== null && 'syscall' in error

@@ -1,18 +1,14 @@
-// Asks every listener for the version of its routes. Envoy's own readiness does not say that anything listens.
+// Asks a listener for the version of its routes. Envoy's own readiness does not say that anything listens, and it
+// applies the routes of a new listener before it listens there.
 import { request } from 'undici'
 import { probePath } from './xds/routes.ts'
 
 const deadlineMs = 2000
 
-/** @returns which listener does not answer as it has to, or undefined */
-export const probe = async (
-  served: readonly { readonly port: number; readonly version: string | undefined }[],
-): Promise<string | undefined> => {
-  for (const { port, version } of served) {
-    const answer = await ask(port)
-    if (answer !== version) return `the listener on port ${port} answers ${answer}, not ${version}`
-  }
-  return undefined
+/** @returns what the listener answers instead of the version, or undefined */
+export const probe = async (port: number, version: string): Promise<string | undefined> => {
+  const answer = await ask(port)
+  return answer === version ? undefined : `the listener on port ${port} answers ${answer}, not ${version}`
 }
 
 const ask = async (port: number): Promise<string> => {

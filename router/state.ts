@@ -16,6 +16,8 @@ export interface StateInput {
   readonly bootId: string
   /** By path: what Envoy has applied. */
   readonly versions: ReadonlyMap<string, string>
+  /** Whether its listener has been seen to answer. */
+  readonly isReached: (setting: Setting) => boolean
   readonly traffic: Traffic
   readonly endpoints: Endpoints
   readonly decisions: readonly Decision[]
@@ -45,7 +47,7 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
   const { name, uid, port, epoch, mirror } = asked
   const model = input.models.find(({ setting }) => setting.uid === uid)
   const version = input.versions.get(routesFile(name))
-  const appliedEpoch = version === undefined ? undefined : epochOf(version, uid)
+  const appliedEpoch = version === undefined || !input.isReached(model?.setting ?? asked) ? undefined : epochOf(version, uid)
   const why = problem ?? (model && input.refusalOf(model))
   const weights =
     model !== undefined && version === model.routes.version

@@ -64,11 +64,17 @@ export class EnvoyLog {
 
 /** An entry begins with its time in brackets; what follows until the next one belongs to it. */
 export const entriesOf = (text: string): string[] =>
-  text.split(/\n(?=\[[0-9]{4}-[0-9]{2}-[0-9]{2} )/).flatMap((entry) => (entry.trim() === '' ? [] : [entry.trim()]))
+  text
+    .split(/\n(?=\[[0-9]{4}-[0-9]{2}-[0-9]{2} )/)
+    .map((entry) => withoutDump(entry.trim()))
+    .filter((entry) => entry !== '')
+
+/** Envoy prints the whole refused message, hundreds of lines, between "rejected:" and the reason. */
+const withoutDump = (entry: string): string => entry.replace(/goo\.gle\/debug\w*[^]*\n: /, '')
 
 /** The reason in an entry about a refused file. */
 export const refusalIn = (entry: string): string | undefined =>
-  /filesystem_subscription_impl\.cc:[0-9]+\] (?:Filesystem config update (?:rejected|failure): )?(.+)/s
+  /filesystem_subscription_impl\.cc:[0-9]+\] (?:Filesystem config update (?:rejected|failure): )?([^]+)/
     .exec(entry)?.[1]
     ?.replaceAll(/\s+/g, ' ')
     .slice(0, 1000)

@@ -107,7 +107,8 @@ export class XdsFolder implements Disk {
       await writeFile(beside, text)
       await rename(beside, target)
     } catch (error) {
-      await rm(beside, { force: true })
+      // The reason is the first error; what is left beside is overwritten by the next try.
+      await rm(beside, { force: true }).catch(() => {})
       throw error
     }
   }

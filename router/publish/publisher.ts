@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EnvoyAdmin } from '../envoy/admin.ts'
 import type { EnvoyLog } from '../envoy/log.ts'
+import { contentHash } from '../xds/json.ts'
 import { clustersFile, endpointsFile, listenersFile, routesFile } from '../xds/names.ts'
 import type { RenderedModel } from '../xds/render.ts'
 import type { XdsFolder } from './disk.ts'
@@ -52,16 +53,16 @@ export class Publisher {
   }
 
   /** Why Envoy does not serve this model as it is wanted, where it has refused a part of it. */
-  refusalOf({ setting, clusters, endpoints }: RenderedModel): string | undefined {
-    const keys = [
-      routesFile(setting.name),
-      listenerKey(setting.name),
-      ...clusters.map(({ name }) => clusterKey(name)),
-      ...[...endpoints.keys()].map(endpointsFile),
+  refusalOf({ setting, clusters, endpoints, routes, listener }: RenderedModel): string | undefined {
+    const parts: [string, string][] = [
+      [routesFile(setting.name), routes.version],
+      [listenerKey(listener.name), contentHash(listener.message)],
+      ...clusters.map(({ name, message }): [string, string] => [clusterKey(name), contentHash(message)]),
+      ...[...endpoints].map(([cluster, { version }]): [string, string] => [endpointsFile(cluster), version]),
     ]
-    const refused = keys.flatMap((key) => {
+    const refused = parts.flatMap(([key, what]) => {
       const refusal = this.#memory.refused.get(key)
-      return refusal === undefined ? [] : [`Envoy refused ${key}: ${refusal.why || 'its log says why'}`]
+      return refusal?.what === what ? [`Envoy refused ${key}: ${refusal.why || 'its log says why'}`] : []
     })
     return refused.length === 0 ? undefined : refused.join('; ')
   }
