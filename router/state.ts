@@ -6,7 +6,7 @@ import { protocols, type Endpoints, type Setting } from './model.ts'
 import type { Applied } from './publish/disk.ts'
 import type { Decision } from './setting.ts'
 import { sharesOf } from './shares.ts'
-import { clusterName, epochOf, routesFile, shadowName } from './xds/names.ts'
+import { clusterName, epochOf, namedStatistics, routesFile, shadowName } from './xds/names.ts'
 import type { RenderedModel } from './xds/render.ts'
 
 export interface StateInput {
@@ -78,5 +78,6 @@ const revisionTraffic = (
   revision,
   weight,
   readyEndpoints: endpointsOf(endpoints, revision).ready,
+  ...(nameOf === clusterName && { named: traffic.get(namedStatistics(revision))?.counters['upstream_rq_completed'] ?? 0 }),
   ...figuresOf(protocols.map((protocol) => traffic.get(nameOf(name, revision, protocol)))),
 })

@@ -33,6 +33,11 @@ export interface RevisionTraffic {
     readonly resets: number
     readonly overflows: number
   }
+  /**
+   * How many of `requests.completed` named this revision, or a version that no other live revision has, whatever the
+   * shares; absent of a shadow.
+   */
+  readonly named?: number
   /** gRPC calls by outcome; a failed call has HTTP status 200, so it is not in `s5xx`. */
   readonly grpc: { readonly success: number; readonly failure: number }
   readonly retries: number

@@ -54,7 +54,8 @@ const pathOf = (name: string): string | undefined => {
 export const trafficFilter =
   '^cluster\\.[^.]+\\.(upstream_rq_(completed|[2345]xx|timeout|retry|pending_overflow|rx_reset|time)' +
   '|upstream_cx_(connect_fail|destroy_remote_with_active_rq)|outlier_detection\\.ejections_enforced_total' +
-  '|grpc\\.(success|failure))$'
+  '|grpc\\.(success|failure))$' +
+  '|^vhost\\.[^.]+\\.route\\.named/[^.]+\\.upstream_rq_completed$'
 
 /** The filter of connections that clients have open on the listeners of models. */
 export const connectionsFilter = '^http\\.model/.+\\.downstream_cx_active$'
@@ -62,7 +63,7 @@ export const connectionsFilter = '^http\\.model/.+\\.downstream_cx_active$'
 export const sumOf = (body: string): number =>
   (JSON.parse(body) as StatsBody).stats.reduce((sum, { value = 0 }) => sum + Number(value), 0)
 
-/** By cluster: what was counted since the start of Envoy; clusters that were never asked are not there. */
+/** By cluster, or by statistics of routes: what was counted since the start of Envoy; 0 is not there. */
 export type Traffic = ReadonlyMap<string, ClusterTraffic>
 
 export interface ClusterTraffic {
@@ -73,7 +74,7 @@ export interface ClusterTraffic {
 export const readTraffic = (body: string): Traffic => {
   const clusters = new Map<string, { counters: Record<string, number>; latency: LatencyBin[] }>()
   const at = (name: string): [{ counters: Record<string, number>; latency: LatencyBin[] }, string] => {
-    const [, cluster = '', ...rest] = name.split('.')
+    const [, cluster = '', ...rest] = name.replace(/^vhost\.[^.]+\.route/, 'route').split('.')
     const known = clusters.get(cluster) ?? { counters: {}, latency: [] }
     clusters.set(cluster, known)
     return [known, rest.join('.')]

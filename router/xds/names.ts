@@ -10,6 +10,9 @@ export const clusterName = (model: string, revision: string, protocol: Protocol)
 export const shadowName = (model: string, revision: string, protocol: Protocol): string =>
   `${model}/${revision}/shadow-${protocol}`
 
+/** Statistics of requests that name a revision: they say nothing about the shares. */
+export const namedStatistics = (revision: string): string => `named/${revision}`
+
 export const clustersFile = 'cds.json'
 export const listenersFile = 'lds.json'
 export const routesFile = (model: string): string => `rds/${model}.json`

@@ -4,7 +4,7 @@ import { protocols, type Endpoints, type LiveRevision, type Protocol, type Setti
 import { totalWeight, type Shares } from '../shares.ts'
 import { shadowHeader } from './cluster.ts'
 import { duration, type Message } from './json.ts'
-import { clusterName } from './names.ts'
+import { clusterName, namedStatistics } from './names.ts'
 
 /** Names a revision, for testers; the runtime says in the same header of its answer which one it is. */
 export const revisionHeader = 'x-slipway-revision'
@@ -64,7 +64,7 @@ const liveRevisions = (setting: Setting, endpoints: Endpoints): LiveRevision[] =
 const byName = (a: LiveRevision, b: LiveRevision): number => (a.name < b.name ? -1 : 1)
 
 const routesOf = (setting: Setting, shares: Shares, live: readonly LiveRevision[]): Message[] => [
-  ...live.flatMap(({ name }) => send(setting, headerIs(name), () => only(name))),
+  ...live.flatMap(({ name }) => send(setting, headerIs(name), only(name), namedStatistics(name))),
   answer(404, { prefix: '/', headers: [{ name: revisionHeader, present_match: true }] }, notLive('revision', live)),
   ...versionRoutes(setting, shares, live),
   ...shareRoutes(setting, shares),
@@ -82,34 +82,40 @@ const versionRoutes = (setting: Setting, shares: Shares, live: readonly LiveRevi
   return [
     ...versions.map((version) => {
       const named = live.filter((revision) => revision.version === version).map(({ name }) => name)
-      return route(setting, { path_separated_prefix: `${path}/${version}` }, 'http', ofVersion(named, shares))
+      return route(setting, { path_separated_prefix: `${path}/${version}` }, 'http', ...ofVersion(named, shares))
     }),
     answer(404, { path_separated_prefix: path }, notLive(`version of model ${setting.model}`, live)),
   ]
 }
 
 /** Revisions may share a version: where they are all that is in use the shares hold, else the first (stable) answers. */
-const ofVersion = (revisions: readonly string[], shares: Shares): ReadonlyMap<string, number> => {
+const ofVersion = (revisions: readonly string[], shares: Shares): [ReadonlyMap<string, number>, string?] => {
   const weights = new Map(revisions.map((name) => [name, shares.weights.get(name) ?? 0]))
   const [first = ''] = revisions
-  return sumOf(weights) === totalWeight ? weights : only(first)
+  return revisions.length > 1 && sumOf(weights) === totalWeight ? [weights] : [only(first), namedStatistics(first)]
 }
 
 const shareRoutes = (setting: Setting, { weights }: Shares): Message[] =>
   sumOf(weights) === 0
     ? [answer(503, { prefix: '/' }, `no revision of ${setting.name} is ready to answer`)]
-    : send(setting, { prefix: '/' }, () => weights)
+    : send(setting, { prefix: '/' }, weights)
 
 /** Routes for both protocols; gRPC first, because its match is the narrower one. */
-const send = (setting: Setting, match: Message, weights: () => ReadonlyMap<string, number>): Message[] =>
-  protocols.toReversed().map((protocol) => route(setting, match, protocol, weights()))
+const send = (
+  setting: Setting,
+  match: Message,
+  weights: ReadonlyMap<string, number>,
+  statistics?: string,
+): Message[] => protocols.toReversed().map((protocol) => route(setting, match, protocol, weights, statistics))
 
 const route = (
   { name, stable, timeoutMs, stickyHeader }: Setting,
   match: Message,
   protocol: Protocol,
   weights: ReadonlyMap<string, number>,
+  statistics?: string,
 ): Message => ({
+  ...(statistics !== undefined && { stat_prefix: statistics }),
   match: protocol === 'grpc' ? { ...match, grpc: {} } : match,
   route: {
     weighted_clusters: {

@@ -61,6 +61,19 @@ describe('a request that names a version', () => {
     }
   })
 
+  test('is counted apart, because it says nothing about the shares', async () => {
+    const before = await router.model()
+    await client.many(30, 4, () => ({ path: path('v8') }))
+    await client.many(10, 4, () => ({ headers: { 'x-slipway-revision': 'fraud-b' } }))
+    const after = await router.until(
+      'they are counted',
+      ({ revisions }) => (revisions[1]?.named ?? 0) >= (before.revisions[1]?.named ?? 0) + 40,
+    )
+    expect(after.revisions[1]?.named).toBe((before.revisions[1]?.named ?? 0) + 40)
+    expect(after.revisions[1]?.requests.completed).toBe((before.revisions[1]?.requests.completed ?? 0) + 40)
+    expect(after.revisions[0]?.named).toBe(before.revisions[0]?.named)
+  })
+
   test('any other path, and another model, follows the shares and is the runtime to answer', async () => {
     for (const asked of ['/', '/v2/models/other/versions/v1', '/v2/models/fraud', '/v2/models/fraudulent/versions/v1']) {
       expect((await client.ask({ path: asked })).status).toBe(200)
