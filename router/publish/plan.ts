@@ -74,21 +74,26 @@ export const plan = (wanted: readonly RenderedModel[], disk: Disk, known: Known)
   const listed = wanted.filter((model) => hasRoutes(model, disk, known))
   const listeners = admitted(listed.map((m) => m.listener), listenerKey, known.goodListeners, known)
 
+  // What hangs on something that was refused is not waited for: its model's problem says so.
+  const blocked = wanted.filter((model) => isBlocked(model, known))
+  const hopeless = new Set(blocked.flatMap(filesOf))
+
   // Routes as soon as every cluster that they may name serves, in the form that this epoch asks for.
   const routesToWrite = wanted.flatMap((model) => {
     const path = routesFile(model.setting.name)
     const file = accepted(path, model.routes, known)
     const pending = file !== undefined && (disk.files.get(path)?.version !== file.version || known.again.has(path))
-    return pending ? [{ path, file, ready: model.clusters.every((c) => isActive(c, known)) }] : []
+    return pending && !blocked.includes(model) ? [{ path, file, ready: model.clusters.every((c) => isActive(c, known)) }] : []
   })
   const routesSettled =
     routesToWrite.length === 0 &&
-    wanted.every(({ setting }) => isApplied(routesFile(setting.name), disk, known)) &&
+    wanted.every((model) => blocked.includes(model) || isApplied(routesFile(model.setting.name), disk, known)) &&
     same(listeners, disk.listeners) &&
     isApplied(listenersFile, disk, known)
 
   // Clusters that go stay until nothing points at them any more.
-  const target = routesSettled ? clusters : new Map([...disk.clusters, ...clusters])
+  const used = admitted([...disk.clusters.values()], clusterKey, known.goodClusters, known)
+  const target = routesSettled ? clusters : new Map([...used, ...clusters])
   if (!same(target, disk.clusters) || known.again.has(clustersFile)) {
     changes.push({ do: 'writeClusters', resources: target })
   }
@@ -102,7 +107,8 @@ export const plan = (wanted: readonly RenderedModel[], disk: Disk, known: Known)
     changes.push({ do: 'writeListeners', resources: listeners })
   }
 
-  const applied = [...disk.files.keys()].every((path) => isApplied(path, disk, known)) && known.warming === 0
+  const applied =
+    [...disk.files.keys()].every((path) => hopeless.has(path) || isApplied(path, disk, known)) && known.warming === 0
   const settled = changes.length === 0 && routesToWrite.length === 0 && applied && known.held.size === 0
   if (changes.length === 0 && routesSettled && isApplied(clustersFile, disk, known)) {
     changes.push(...leftovers(wanted, disk))
@@ -155,11 +161,21 @@ const same = (a: ReadonlyMap<string, Resource>, b: ReadonlyMap<string, Resource>
 
 const hashOf = (resource: Resource | undefined): string | undefined => resource && contentHash(resource.message)
 
+/** A cluster of it was refused, or its listener, and there is no listener of before. */
+const isBlocked = ({ clusters, listener }: RenderedModel, { refused, goodListeners }: Known): boolean => {
+  const isRefused = (key: string, { message }: Resource): boolean => refused.get(key)?.what === contentHash(message)
+  return (
+    clusters.some((cluster) => isRefused(clusterKey(cluster.name), cluster)) ||
+    (isRefused(listenerKey(listener.name), listener) && !goodListeners.has(listener.name))
+  )
+}
+
+const filesOf = ({ setting, endpoints }: RenderedModel): string[] => [
+  routesFile(setting.name),
+  ...[...endpoints.keys()].map(endpointsFile),
+]
+
 const leftovers = (wanted: readonly RenderedModel[], disk: Disk): Change[] => {
-  const used = new Set([clustersFile, listenersFile])
-  for (const { setting, endpoints } of wanted) {
-    used.add(routesFile(setting.name))
-    for (const cluster of endpoints.keys()) used.add(endpointsFile(cluster))
-  }
+  const used = new Set([clustersFile, listenersFile, ...wanted.flatMap(filesOf)])
   return [...disk.files.keys()].filter((path) => !used.has(path)).map((path) => ({ do: 'remove', path }))
 }
