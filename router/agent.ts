@@ -62,7 +62,7 @@ export class Agent {
     const unsubscribe = [deployments.subscribe(this.#changed), slices.subscribe(this.#changed)]
     // A store that is empty tells nobody that it is synced.
     void Promise.all([deployments.whenSynced(signal), slices.whenSynced(signal)]).then(this.#changed, () => {})
-    for (let pauseMs = firstPauseMs; !signal.aborted; ) {
+    for (let pauseMs = firstPauseMs; !signal.aborted;) {
       const settled = await this.#pass()
       pauseMs = settled ? longestPauseMs : Math.min(pauseMs * 2, longestPauseMs)
       if (await this.#pause(pauseMs, signal)) pauseMs = firstPauseMs
@@ -145,11 +145,13 @@ export class Agent {
     const applied = new Map<string, Applied>()
     for (const { setting, shares, routes } of this.#models) {
       const isApplied =
-        publisher.versions.get(routesFile(setting.name)) === routes.version && this.#isReached(setting, publisher.bootId)
+        publisher.versions.get(routesFile(setting.name)) === routes.version &&
+        this.#isReached(setting, publisher.bootId)
       const before = this.#applied.get(setting.uid)
       if (isApplied) applied.set(setting.uid, { setting, weights: Object.fromEntries(shares.weights) })
       else if (before !== undefined) applied.set(setting.uid, before)
-      if (isApplied && before?.setting.epoch !== setting.epoch) log.info(`${setting.name}: epoch ${setting.epoch} is applied`)
+      if (isApplied && before?.setting.epoch !== setting.epoch)
+        log.info(`${setting.name}: epoch ${setting.epoch} is applied`)
     }
     // What is asked for and cannot be served keeps its memory too.
     for (const { asked } of this.#decisions) {

@@ -49,7 +49,9 @@ export const readSetting = ({ metadata, spec, status }: ModelDeployment): Readin
 /** The shares that nobody asked for are not guessed. */
 const problemOf = ({ port, revisions, stable, mirror }: Setting): string | undefined => {
   const sum = revisions.reduce((total, { weight }) => total + weight, 0)
-  const misnamed = [...revisions.map(({ name }) => name), mirror?.revision ?? ''].find((n) => n !== '' && !isLabel.test(n))
+  const misnamed = [...revisions.map(({ name }) => name), mirror?.revision ?? ''].find(
+    (n) => n !== '' && !isLabel.test(n),
+  )
   if (port < listenerPorts.first || port > listenerPorts.last) {
     return `status.traffic.port is ${port}; listeners stand at ${listenerPorts.first} to ${listenerPorts.last}`
   }

@@ -32,7 +32,8 @@ export interface StateInput {
 export const routerState = (input: StateInput): RouterState => {
   const { router, bootId, at, draining, decisions, applied, problem } = input
   // Before the API server has been heard, an agent that was started again knows what the one before it has applied.
-  const known = decisions.length > 0 ? decisions : [...applied.values()].map(({ setting }): Decision => ({ asked: setting }))
+  const known =
+    decisions.length > 0 ? decisions : [...applied.values()].map(({ setting }): Decision => ({ asked: setting }))
   return {
     router,
     bootId,
@@ -47,7 +48,8 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
   const { name, uid, port, epoch, mirror } = asked
   const model = input.models.find(({ setting }) => setting.uid === uid)
   const version = input.versions.get(routesFile(name))
-  const appliedEpoch = version === undefined || !input.isReached(model?.setting ?? asked) ? undefined : epochOf(version, uid)
+  const appliedEpoch =
+    version === undefined || !input.isReached(model?.setting ?? asked) ? undefined : epochOf(version, uid)
   const why = problem ?? (model && input.refusalOf(model))
   const weights =
     model !== undefined && version === model.routes.version
@@ -78,6 +80,8 @@ const revisionTraffic = (
   revision,
   weight,
   readyEndpoints: endpointsOf(endpoints, revision).ready,
-  ...(nameOf === clusterName && { named: traffic.get(namedStatistics(revision))?.counters['upstream_rq_completed'] ?? 0 }),
+  ...(nameOf === clusterName && {
+    named: traffic.get(namedStatistics(revision))?.counters['upstream_rq_completed'] ?? 0,
+  }),
   ...figuresOf(protocols.map((protocol) => traffic.get(nameOf(name, revision, protocol)))),
 })

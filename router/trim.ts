@@ -26,7 +26,14 @@ export const trimDeployment = ({ apiVersion, kind, metadata, spec, status }: Mod
   }
 }
 
-export const trimSlice = ({ apiVersion, kind, metadata, addressType, ports, endpoints }: EndpointSlice): EndpointSlice => ({
+export const trimSlice = ({
+  apiVersion,
+  kind,
+  metadata,
+  addressType,
+  ports,
+  endpoints,
+}: EndpointSlice): EndpointSlice => ({
   apiVersion,
   kind,
   metadata: { ...metadata, annotations: {}, ownerReferences: [] },

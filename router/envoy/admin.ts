@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import { Client } from 'undici'
 import type { Seen } from '../publish/learn.ts'
 import { adminSocket } from '../xds/bootstrap.ts'
-import { answersFilter, connectionsFilter, readAnswers, readTraffic, sumOf, trafficFilter, type Traffic } from './stats.ts'
+import {
+  answersFilter,
+  connectionsFilter,
+  readAnswers,
+  readTraffic,
+  sumOf,
+  trafficFilter,
+  type Traffic,
+} from './stats.ts'
 
 /** Envoy did not answer: it starts, it is gone, or it hangs. */
 export class EnvoyGone extends Error {
@@ -19,7 +27,11 @@ export class EnvoyAdmin {
 
   constructor(folder: string) {
     this.#socket = join(folder, adminSocket)
-    this.#client = new Client('http://envoy', { socketPath: this.#socket, headersTimeout: deadlineMs, bodyTimeout: deadlineMs })
+    this.#client = new Client('http://envoy', {
+      socketPath: this.#socket,
+      headersTimeout: deadlineMs,
+      bodyTimeout: deadlineMs,
+    })
   }
 
   /** @throws EnvoyGone */

@@ -55,7 +55,8 @@ export const listenerKey = (name: string): string => `listener ${name}`
 export const plan = (wanted: readonly RenderedModel[], disk: Disk, known: Known): Plan => {
   const changes: Change[] = []
   const write = (path: string, file: XdsFile): void => {
-    if (disk.files.get(path)?.version !== file.version || known.again.has(path)) changes.push({ do: 'write', path, file })
+    if (disk.files.get(path)?.version !== file.version || known.again.has(path))
+      changes.push({ do: 'write', path, file })
   }
 
   // Endpoints first: a cluster whose file is missing is refused.
@@ -70,9 +71,19 @@ export const plan = (wanted: readonly RenderedModel[], disk: Disk, known: Known)
     }
   }
 
-  const clusters = admitted(wanted.flatMap((m) => m.clusters), clusterKey, known.goodClusters, known)
+  const clusters = admitted(
+    wanted.flatMap((m) => m.clusters),
+    clusterKey,
+    known.goodClusters,
+    known,
+  )
   const listed = wanted.filter((model) => hasRoutes(model, disk, known))
-  const listeners = admitted(listed.map((m) => m.listener), listenerKey, known.goodListeners, known)
+  const listeners = admitted(
+    listed.map((m) => m.listener),
+    listenerKey,
+    known.goodListeners,
+    known,
+  )
 
   // What hangs on something that was refused is not waited for: its model's problem says so.
   const blocked = wanted.filter((model) => isBlocked(model, known))
@@ -83,7 +94,9 @@ export const plan = (wanted: readonly RenderedModel[], disk: Disk, known: Known)
     const path = routesFile(model.setting.name)
     const file = accepted(path, model.routes, known)
     const pending = file !== undefined && (disk.files.get(path)?.version !== file.version || known.again.has(path))
-    return pending && !blocked.includes(model) ? [{ path, file, ready: model.clusters.every((c) => isActive(c, known)) }] : []
+    return pending && !blocked.includes(model)
+      ? [{ path, file, ready: model.clusters.every((c) => isActive(c, known)) }]
+      : []
   })
   const routesSettled =
     routesToWrite.length === 0 &&

@@ -62,7 +62,9 @@ class SimulatedEnvoy {
   /** Takes in one file that was written since it looked last. */
   turn(pick: number): void {
     this.#warming.clear()
-    const fresh = [...this.#disk.files].filter(([path, { version }]) => this.#read.get(path) !== version && this.#follows(path))
+    const fresh = [...this.#disk.files].filter(
+      ([path, { version }]) => this.#read.get(path) !== version && this.#follows(path),
+    )
     const chosen = fresh[pick % Math.max(1, fresh.length)]
     if (chosen === undefined) return
     const [path, file] = chosen
@@ -176,7 +178,13 @@ type Command =
   | { readonly do: 'restartEnvoy' | 'restartAgent' }
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('want' as const), variant: fc.array(fc.integer({ min: -1, max: 3 }), { minLength: 3, maxLength: 3 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('want' as const),
+      variant: fc.array(fc.integer({ min: -1, max: 3 }), { minLength: 3, maxLength: 3 }),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('envoy' as const), pick: fc.nat({ max: 20 }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('agent' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restartEnvoy' as const, 'restartAgent' as const) }) },
@@ -186,7 +194,9 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 const wantedOf = (variant: readonly number[]): RenderedModel[] =>
   models.flatMap((model, i) => {
     const [base, pods] = variants[variant[i] ?? -1] ?? []
-    return base === undefined || pods === undefined ? [] : [renderModel({ ...base, ...model, model: model.name }, pods, options)]
+    return base === undefined || pods === undefined
+      ? []
+      : [renderModel({ ...base, ...model, model: model.name }, pods, options)]
   })
 
 const settle = (agent: Agent, envoy: SimulatedEnvoy, wanted: readonly RenderedModel[]): boolean => {
@@ -216,7 +226,9 @@ describe('whatever is asked, in whatever order Envoy gets to it', () => {
         expect(settle(agent, envoy, wanted)).toBe(true)
         const { versions } = envoy.seen()
         for (const { setting: s, routes } of wanted) expect(versions.get(routesFile(s.name))).toBe(routes.version)
-        expect(new Set(disk.clusters.keys())).toEqual(new Set(wanted.flatMap((m) => m.clusters.map(({ name }) => name))))
+        expect(new Set(disk.clusters.keys())).toEqual(
+          new Set(wanted.flatMap((m) => m.clusters.map(({ name }) => name))),
+        )
         const files = wanted.flatMap((m) => [routesFile(m.setting.name), ...[...m.endpoints.keys()].map(endpointsFile)])
         expect(new Set(disk.files.keys())).toEqual(new Set([clustersFile, listenersFile, ...files]))
         const before = agent.changes.length
@@ -233,7 +245,10 @@ describe('whatever is asked, in whatever order Envoy gets to it', () => {
     ['its listener', '"name":"other","stat_prefix"'],
   ])('a model of which Envoy refuses %s holds up no other, and nothing is written for ever', (_, bad) => {
     const disk = new Files()
-    const envoy = new SimulatedEnvoy(disk, (text) => text.replaceAll(/\s/g, '').includes(bad) && !text.includes('"cluster_name"'))
+    const envoy = new SimulatedEnvoy(
+      disk,
+      (text) => text.replaceAll(/\s/g, '').includes(bad) && !text.includes('"cluster_name"'),
+    )
     const agent = new Agent(disk, envoy)
     const wanted = wantedOf([0, 0, 0])
     expect(settle(agent, envoy, wanted)).toBe(true)

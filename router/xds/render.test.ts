@@ -12,19 +12,23 @@ const options = { folder: '/xds', listenAddress: '::' }
 const golden = join(import.meta.dirname, 'golden')
 
 /** `SLIPWAY_GOLDEN=write npm run test:unit -- router/xds` writes them anew; look at the difference before you commit. */
-const compare = async (name: string, text: string): Promise<void> => {
+const goldenText = async (name: string, text: string): Promise<string> => {
   const path = join(golden, name)
   if (process.env['SLIPWAY_GOLDEN'] === 'write') {
     await mkdir(golden, { recursive: true })
     await writeFile(path, text)
   }
-  expect(text).toBe(await readFile(path, 'utf8'))
+  return readFile(path, 'utf8')
 }
 
 const pretty = (text: string): string => `${JSON.stringify(JSON.parse(text), null, 2)}\n`
 
 describe('what Envoy is told is what was looked at', () => {
-  const rendered = renderModel({ ...setting, mirror: { revision: 'fraud-bbbbbbbbbb', perMille: 250 } }, endpoints, options)
+  const rendered = renderModel(
+    { ...setting, mirror: { revision: 'fraud-bbbbbbbbbb', perMille: 250 } },
+    endpoints,
+    options,
+  )
 
   test.each([
     ['bootstrap.json', JSON.stringify(bootstrap('/xds', 'router-0', 'shop'))],
@@ -33,11 +37,16 @@ describe('what Envoy is told is what was looked at', () => {
     ['rds.json', rendered.routes.text],
     ['rds-sticky.json', renderModel({ ...setting, stickyHeader: 'x-user-id' }, endpoints, options).routes.text],
     ['eds.json', rendered.endpoints.get('fraud/fraud-aaaaaaaaaa/grpc')?.text ?? ''],
-  ])('%s', async (name, text) => compare(name, pretty(text)))
+  ])('%s', async (name, text) => {
+    expect(pretty(text)).toBe(await goldenText(name, pretty(text)))
+  })
 })
 
 const label = fc.stringMatching(/^[a-z][a-z0-9]{0,8}$/)
-const pod: fc.Arbitrary<Endpoint> = fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port: fc.integer({ min: 1, max: 65_535 }) })
+const pod: fc.Arbitrary<Endpoint> = fc.record({
+  address: fc.oneof(fc.ipV4(), fc.ipV6()),
+  port: fc.integer({ min: 1, max: 65_535 }),
+})
 
 /** A setting as the operator could write it, and any pods for any of its revisions. */
 const world: fc.Arbitrary<{ setting: Setting; endpoints: Endpoints }> = fc
@@ -62,7 +71,13 @@ const world: fc.Arbitrary<{ setting: Setting; endpoints: Endpoints }> = fc
     const isMirrored = hasStable && mirrored !== undefined && other !== undefined
     return {
       setting: {
-        ...{ name: 'm', uid: 'abcdef01-1', model: 'm', port: 20_000, epoch, timeoutMs: 1000, revisions },
+        name: 'm',
+        uid: 'abcdef01-1',
+        model: 'm',
+        port: 20_000,
+        epoch,
+        timeoutMs: 1000,
+        revisions,
         ...(hasStable && stable !== undefined && { stable }),
         ...(isMirrored && { mirror: { revision: other, perMille: mirrored } }),
         ...(sticky && { stickyHeader: 'x-user' }),
@@ -90,7 +105,9 @@ const pointedAt = (message: unknown): { name: string; weight: number }[][] => {
   if (Array.isArray(message)) return message.flatMap(pointedAt)
   if (typeof message !== 'object' || message === null) return []
   return Object.entries(message).flatMap(([field, value]) =>
-    field === 'weighted_clusters' ? [(value as { clusters: { name: string; weight: number }[] }).clusters] : pointedAt(value),
+    field === 'weighted_clusters'
+      ? [(value as { clusters: { name: string; weight: number }[] }).clusters]
+      : pointedAt(value),
   )
 }
 

@@ -101,12 +101,8 @@ const shareRoutes = (setting: Setting, { weights }: Shares): Message[] =>
     : send(setting, { prefix: '/' }, weights)
 
 /** Routes for both protocols; gRPC first, because its match is the narrower one. */
-const send = (
-  setting: Setting,
-  match: Message,
-  weights: ReadonlyMap<string, number>,
-  statistics?: string,
-): Message[] => protocols.toReversed().map((protocol) => route(setting, match, protocol, weights, statistics))
+const send = (setting: Setting, match: Message, weights: ReadonlyMap<string, number>, statistics?: string): Message[] =>
+  protocols.toReversed().map((protocol) => route(setting, match, protocol, weights, statistics))
 
 const route = (
   { name, stable, timeoutMs, stickyHeader }: Setting,

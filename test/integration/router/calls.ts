@@ -21,8 +21,14 @@ export const openCaller = (port: number): Caller => {
       new Promise((resolve, reject) => {
         const metadata = new grpc.Metadata()
         for (const [name, value] of Object.entries(headers)) metadata.set(name, value)
-        client.makeUnaryRequest(infer.path, infer.requestSerialize, infer.responseDeserialize, body, metadata, {}, (error, value) =>
-          error === null ? resolve(value?.toString() ?? '') : reject(error),
+        client.makeUnaryRequest(
+          infer.path,
+          infer.requestSerialize,
+          infer.responseDeserialize,
+          body,
+          metadata,
+          {},
+          (error, value) => (error === null ? resolve(value?.toString() ?? '') : reject(error)),
         )
       }),
     stream: (count) =>

@@ -167,7 +167,7 @@ const heard = (pod: Pod): Promise<unknown> => router.until('the new pod answers 
 
 /** Until nothing has come for a while: what was sent before the change is answered. */
 const settled = async (pod: Pod): Promise<void> => {
-  for (let last = -1; last !== pod.seen.length; ) {
+  for (let last = -1; last !== pod.seen.length;) {
     last = pod.seen.length
     await client.many(20, 1)
   }

@@ -18,11 +18,9 @@ export interface EnvoyProcess {
 /** Starts it with the bootstrap that lies in the folder; resolves when it answers on its admin socket. */
 export const startEnvoy = async (folder: string, concurrency = 1): Promise<EnvoyProcess> => {
   const program = await envoyPath(toStderr)
-  const args = [
-    ...['-c', join(folder, bootstrapFile), '--concurrency', String(concurrency), '--log-path', join(folder, envoyLog)],
-    ...['--log-level', 'warn', '--file-flush-interval-msec', '100', '--drain-time-s', '60'],
-    ...['--drain-strategy', 'immediate', '--disable-hot-restart', '--reject-unknown-dynamic-fields'],
-  ]
+  const flags = `--concurrency ${concurrency} --log-level warn --file-flush-interval-msec 100 --drain-time-s 60
+    --drain-strategy immediate --disable-hot-restart --reject-unknown-dynamic-fields`
+  const args = ['-c', join(folder, bootstrapFile), '--log-path', join(folder, envoyLog), ...flags.split(/\s+/)]
   // setpriv becomes the program that it starts, so the pid is Envoy's own.
   const child: ChildProcess = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -36,7 +36,12 @@ export const openClient = (port: number, { h2c = false } = {}): Client => {
   const ask: Client['ask'] = async ({ path = '/v2/models/fraud/infer', headers = {}, body } = {}) => {
     const startedAt = performance.now()
     try {
-      const answer = await pool.request({ path, method: body === undefined ? 'GET' : 'POST', headers, body: body ?? null })
+      const answer = await pool.request({
+        path,
+        method: body === undefined ? 'GET' : 'POST',
+        headers,
+        body: body ?? null,
+      })
       const text = await answer.body.text()
       const revision = answer.headers['x-slipway-revision']
       return {
@@ -63,10 +68,10 @@ export const openClient = (port: number, { h2c = false } = {}): Client => {
     },
     during: async (until, workers = 8, asked = {}) => {
       const answers: Answer[] = []
-      let over = false
-      const ending = until.finally(() => (over = true))
+      const over = new AbortController()
+      const ending = until.finally(() => over.abort())
       const work = async (): Promise<void> => {
-        while (!over) answers.push(await ask(asked))
+        while (!over.signal.aborted) answers.push(await ask(asked))
       }
       await Promise.all([ending, ...Array.from({ length: workers }, work)])
       return answers

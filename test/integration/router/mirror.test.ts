@@ -52,7 +52,9 @@ describe('a mirror', () => {
     const copied = copies(canary).slice(before)
     expect(copied.length).toBeGreaterThanOrEqual(low)
     expect(copied.length).toBeLessThanOrEqual(high)
-    const servedByStable = new Set(answers.flatMap((a, i) => (a.revision === 'fraud-a' ? [`${perMille}-${weight}-${i}`] : [])))
+    const servedByStable = new Set(
+      answers.flatMap((a, i) => (a.revision === 'fraud-a' ? [`${perMille}-${weight}-${i}`] : [])),
+    )
     const ids = new Set(stable.seen.map(({ headers }) => headers['x-request-id']))
     expect(copied.filter(({ headers }) => !ids.has(headers['x-request-id']))).toEqual([])
     expect(servedByStable.size).toBe(fromStable)
@@ -121,7 +123,9 @@ describe('a shadow that is broken hurts nobody', () => {
       const body = Buffer.alloc(8 * 1024 * 1024)
       const answers = await client.many(4, 2, () => ({ body }))
       expect(failures(answers)).toEqual([])
-      expect(answers.map(({ body: text }) => (JSON.parse(text) as { bytes: number }).bytes)).toEqual(answers.map(() => body.length))
+      expect(answers.map(({ body: text }) => (JSON.parse(text) as { bytes: number }).bytes)).toEqual(
+        answers.map(() => body.length),
+      )
       expect(sliceOf(silent).ports?.[0]?.port).toBe(deaf.port)
     } finally {
       await mirror(0, 0)

@@ -83,25 +83,24 @@ const conditions: Readonly<Record<Condition, object>> = {
 }
 
 /** One slice a pod: on loopback every pod has ports of its own, and ports belong to a slice. */
-export const sliceOf = (pod: Pod, condition: Condition = 'ready', labels: object = {}): EndpointSlice =>
-  ({
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: {
-      name: `${pod.revision}-${pod.http}`,
-      namespace: 'shop',
-      resourceVersion: String((written += 1)),
-      labels: {
-        'app.kubernetes.io/managed-by': 'slipway',
-        'slipway.dev/model-deployment': 'fraud',
-        'slipway.dev/revision': pod.revision,
-        ...labels,
-      },
+export const sliceOf = (pod: Pod, condition: Condition = 'ready', labels: object = {}): EndpointSlice => ({
+  apiVersion: 'discovery.k8s.io/v1',
+  kind: 'EndpointSlice',
+  metadata: {
+    name: `${pod.revision}-${pod.http}`,
+    namespace: 'shop',
+    resourceVersion: String((written += 1)),
+    labels: {
+      'app.kubernetes.io/managed-by': 'slipway',
+      'slipway.dev/model-deployment': 'fraud',
+      'slipway.dev/revision': pod.revision,
+      ...labels,
     },
-    addressType: pod.address.includes(':') ? 'IPv6' : 'IPv4',
-    ports: [
-      { name: 'http', port: pod.http, protocol: 'TCP' },
-      { name: 'grpc', port: pod.grpc, protocol: 'TCP' },
-    ],
-    endpoints: [{ addresses: [pod.address], conditions: conditions[condition] }],
-  }) as EndpointSlice
+  },
+  addressType: pod.address.includes(':') ? 'IPv6' : 'IPv4',
+  ports: [
+    { name: 'http', port: pod.http, protocol: 'TCP' },
+    { name: 'grpc', port: pod.grpc, protocol: 'TCP' },
+  ],
+  endpoints: [{ addresses: [pod.address], conditions: conditions[condition] }],
+})

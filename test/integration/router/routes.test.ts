@@ -53,7 +53,13 @@ describe('a request that names a version', () => {
   })
 
   test('a version that is not live is answered with the live ones', async () => {
-    for (const asked of [path('v6'), path('v'), path('v77'), '/v2/models/x/../fraud/versions/v6', '/v2/models/fraud/versions']) {
+    for (const asked of [
+      path('v6'),
+      path('v'),
+      path('v77'),
+      '/v2/models/x/../fraud/versions/v6',
+      '/v2/models/fraud/versions',
+    ]) {
       const { status, body } = await client.ask({ path: asked })
       expect([asked, status]).toEqual([asked, 404])
       const sentence = 'no such version of model fraud is live; live now: v7 (fraud-a), v8 (fraud-b)'
@@ -75,7 +81,12 @@ describe('a request that names a version', () => {
   })
 
   test('any other path, and another model, follows the shares and is the runtime to answer', async () => {
-    for (const asked of ['/', '/v2/models/other/versions/v1', '/v2/models/fraud', '/v2/models/fraudulent/versions/v1']) {
+    for (const asked of [
+      '/',
+      '/v2/models/other/versions/v1',
+      '/v2/models/fraud',
+      '/v2/models/fraudulent/versions/v1',
+    ]) {
       expect((await client.ask({ path: asked })).status).toBe(200)
     }
   })
@@ -164,7 +175,7 @@ describe('gRPC', () => {
     await share(0)
     const before = await router.model()
     await caller.stream(1)
-    await expect(caller.infer(undefined, { 'x-slipway-revision': 'none' })).rejects.toThrow()
+    await expect(caller.infer(undefined, { 'x-slipway-revision': 'none' })).rejects.toThrow('no such revision')
     const after = await router.until(
       'the call is counted',
       ({ revisions }) => (revisions[0]?.grpc.success ?? 0) > (before.revisions[0]?.grpc.success ?? 0),

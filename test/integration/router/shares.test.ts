@@ -72,7 +72,10 @@ describe('what a router says of itself', () => {
     await share(500)
     const before = await router.model()
     const answers = await client.many(400)
-    const after = await router.until('all are counted', ({ revisions }) => total(revisions) >= total(before.revisions) + 400)
+    const after = await router.until(
+      'all are counted',
+      ({ revisions }) => total(revisions) >= total(before.revisions) + 400,
+    )
     for (const revision of ['fraud-a', 'fraud-b']) {
       const [old, now] = [before, after].map((model) => model.revisions.find((r) => r.revision === revision))
       expect((now?.requests.s2xx ?? 0) - (old?.requests.s2xx ?? 0)).toBe(countOf(answers, revision))

@@ -3,7 +3,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { once } from 'node:events'
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as grpc from '@grpc/grpc-js'
 
 /** What a pod saw of one request. */
@@ -43,7 +42,12 @@ function asIs(value: Buffer): Buffer {
 /** The two calls of the inference service that matter to a proxy, with messages as plain bytes. */
 export const inference = {
   infer: { path: '/inference.GRPCInferenceService/ModelInfer', requestStream: false, responseStream: false, ...bytes },
-  stream: { path: '/inference.GRPCInferenceService/ModelStreamInfer', requestStream: true, responseStream: true, ...bytes },
+  stream: {
+    path: '/inference.GRPCInferenceService/ModelStreamInfer',
+    requestStream: true,
+    responseStream: true,
+    ...bytes,
+  },
 } as const
 
 export const startPod = async (revision: string, options: PodOptions = {}): Promise<Pod> => {
@@ -58,7 +62,10 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
       const isHealth = path === '/v2/health/ready'
       if (!isHealth) seen.push({ method, path, headers, bytes: received })
       const answer = (): void => {
-        response.writeHead(isHealth ? 200 : status, { 'content-type': 'application/json', 'x-slipway-revision': revision })
+        response.writeHead(isHealth ? 200 : status, {
+          'content-type': 'application/json',
+          'x-slipway-revision': revision,
+        })
         response.end(JSON.stringify({ revision, bytes: received }))
       }
       if (isHealth || delayMs === 0) answer()
@@ -69,10 +76,9 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
   await once(http, 'listening')
   const server = new grpc.Server()
   server.addService(inference, {
-    infer: async (call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
+    infer: (call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
       calls.push(call.metadata)
-      await sleep(delayMs)
-      done(null, Buffer.from(revision))
+      setTimeout(() => done(null, Buffer.from(revision)), delayMs)
     },
     stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
       calls.push(call.metadata)
