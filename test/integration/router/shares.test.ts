@@ -38,7 +38,7 @@ describe('shares', () => {
     const h2c = openClient(router.port, { h2c: true })
     try {
       for (const each of [client, h2c]) {
-        const answers = await each.many(4000, 16)
+        const answers = await each.many(2000, 16)
         expect(failures(answers)).toEqual([])
         const [low, high] = interval99(answers.length, weight / 1000)
         expect(countOf(answers, 'fraud-b')).toBeGreaterThanOrEqual(low)
