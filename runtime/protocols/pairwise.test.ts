@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { tensorOf } from '../../test/fixtures/tensors.ts'
+import { grpcForms } from '../../test/fixtures/grpcforms.ts'
 import { printed, wireForms } from '../../test/fixtures/wireforms.ts'
 import { datatypes, tensor, type Tensor } from '../tensor.ts'
 import type { ModelIdentity } from './codec.ts'
@@ -31,23 +32,25 @@ const signatureOf = (made: readonly Tensor[], free: boolean): ModelIdentity => {
 }
 
 test('every form reads the same tensors, and every form of answer says them back', () => {
-  const met = new Map(wireForms.map(({ name }) => [name, 0]))
+  const forms = [...wireForms, ...grpcForms]
+  const met = new Map(forms.map(({ name }) => [name, 0]))
   fc.assert(
     fc.property(tensors, fc.boolean(), (made, free) => {
       const model = signatureOf(made, free)
-      for (const form of wireForms) {
+      for (const form of forms) {
         const message = form.request(made)
         if (message === undefined) continue
         met.set(form.name, (met.get(form.name) ?? 0) + 1)
         const request = decode(message.wire, message.body, model)
         expect({ form: form.name, inputs: request.inputs }).toEqual({ form: form.name, inputs: made })
-        const read = form.read(request.answer(request.inputs), made)
+        // An answer may be written over the request, whose inputs are views of its body.
+        const read = form.read(request.answer(made), made)
         expect({ form: form.name, read }).toEqual({ form: form.name, read: made.map(printed) })
       }
     }),
-    { numRuns: 1500 },
+    { numRuns: 1000 },
   )
-  for (const [name, count] of met) expect({ name, often: count > 300 }).toEqual({ name, often: true })
+  for (const [name, count] of met) expect({ name, often: count > 150 }).toEqual({ name, often: true })
 })
 
 test('bytes that are not text are said in binary and, where they can be, in base64', () => {
