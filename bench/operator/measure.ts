@@ -33,10 +33,7 @@ export const coldStart = async (program: Program, world: World, settleMs: number
     const synced = await subject.synced()
     await subject.leading()
     const reconciled = await subject.reconciled(world.names.length)
-    const lag = async (of: string): Promise<number> =>
-      1000 * (await subject.metric(`nodejs_eventloop_lag_${of}_seconds`))
-    // The histogram begins anew with each reading, so this is the one since the start.
-    const [lagP99Ms, lagMaxMs] = [await lag('p99'), await lag('max')]
+    const { p99Ms: lagP99Ms, maxMs: lagMaxMs } = subject.lag()
     await sleep(settleMs)
     const { rssMib, peakMib } = subject.memory()
     return {

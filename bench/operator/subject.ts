@@ -59,6 +59,8 @@ export interface Subject {
   ended(): number | string | undefined
   /** What it has open, by kind: `TCPSocketWrap`, `Timeout`; `files` is what the kernel counts. */
   resources(): Promise<Readonly<Record<string, number>>>
+  /** How late its event loop was, at worst, in any reading of its metrics. */
+  lag(): { readonly p99Ms: number; readonly maxMs: number }
   memory(): { readonly rssMib: number; readonly peakMib: number }
   /** User and system time so far, in seconds. */
   cpuSeconds(): number
@@ -168,8 +170,14 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
       return undefined
     }
   }
-  const metric: Subject['metric'] = async (name, labels = {}) =>
-    sumOf((await get(ports.metrics, '/metrics'))?.text ?? '', name, labels)
+  /** Each reading begins the lag's histogram anew, so the worst of all readings is kept. */
+  const lag = { p99Ms: 0, maxMs: 0 }
+  const metric: Subject['metric'] = async (name, labels = {}) => {
+    const text = (await get(ports.metrics, '/metrics'))?.text ?? ''
+    lag.p99Ms = Math.max(lag.p99Ms, 1000 * sumOf(text, 'nodejs_eventloop_lag_p99_seconds', {}))
+    lag.maxMs = Math.max(lag.maxMs, 1000 * sumOf(text, 'nodejs_eventloop_lag_max_seconds', {}))
+    return sumOf(text, name, labels)
+  }
   return {
     pid,
     startedAt,
@@ -192,6 +200,7 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
         100,
       ),
     metric,
+    lag: () => ({ ...lag }),
     ended: () => child.exitCode ?? child.signalCode ?? undefined,
     resources: async () => {
       const text = (await get(ports.metrics, '/metrics'))?.text ?? ''
