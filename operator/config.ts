@@ -1,11 +1,14 @@
 // The operator's configuration: read once from the environment, checked, frozen. Nothing else reads the environment.
 import { hostname } from 'node:os'
 import { parseDuration } from './api/duration.ts'
+import type { RouterRelease } from './routers/desired.ts'
 import { logLevels, type LogLevel } from './telemetry/log.ts'
 
 export interface Config {
   /** Image of the runtime that new revisions get when the spec names none. */
   readonly runtimeImage: string
+  /** What routers are made of. */
+  readonly router: RouterRelease
   /** Namespaces to watch; empty means all. */
   readonly watchNamespaces: readonly string[]
   /** Who this process is in the lease: the pod's name, so that a restarted container takes over at once. */
@@ -54,9 +57,24 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     }
     return parseDuration(fallback)
   }
-  const runtimeImage = env['SLIPWAY_RUNTIME_IMAGE'] ?? ''
-  if (runtimeImage === '')
-    problems.push('SLIPWAY_RUNTIME_IMAGE is not set; name the runtime image that new revisions get')
+  const image = (name: string, what: string): string => {
+    const value = env[name] ?? ''
+    if (value === '') problems.push(`${name} is not set; name the ${what}`)
+    return value
+  }
+  const resources = (name: string): object => {
+    try {
+      const value: unknown = JSON.parse(env[name] || '{}')
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+    } catch {
+      // Said below, with what it should be.
+    }
+    problems.push(`${name} is "${env[name] ?? ''}"; it must be a container's resources as a JSON object`)
+    return {}
+  }
+  const runtimeImage = image('SLIPWAY_RUNTIME_IMAGE', 'runtime image that new revisions get')
+  const agentImage = image('SLIPWAY_ROUTER_AGENT_IMAGE', "image with the agent of routers, the operator's own")
+  const envoyImage = image('SLIPWAY_ENVOY_IMAGE', 'image of Envoy that routers run')
   const level = env['SLIPWAY_LOG_LEVEL'] || 'info'
   const logLevel = logLevels.find((known) => known === level)
   if (logLevel === undefined) {
@@ -69,6 +87,13 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     problems.push(`SLIPWAY_WATCH_NAMESPACES has "${name}"; names of namespaces are lower-case letters, digits and -`)
   const config: Config = {
     runtimeImage,
+    router: {
+      agentImage,
+      envoyImage,
+      replicas: integer('SLIPWAY_ROUTER_REPLICAS', 2, 1, 100),
+      resources: { agent: resources('SLIPWAY_ROUTER_AGENT_RESOURCES'), envoy: resources('SLIPWAY_ENVOY_RESOURCES') },
+      logLevel: logLevel ?? 'info',
+    },
     watchNamespaces,
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}`,
     lease: { namespace: env['POD_NAMESPACE'] || 'default', name: env['SLIPWAY_LEASE_NAME'] || 'slipway-operator' },

@@ -9,7 +9,10 @@ import type {
   V1Lease,
   V1Namespace,
   V1Pod,
+  V1PodDisruptionBudget,
   V1ReplicaSet,
+  V1Role,
+  V1RoleBinding,
   V1Service,
   V1ServiceAccount,
 } from '@kubernetes/client-node'
@@ -37,6 +40,9 @@ export type KubeEvent = Wire<CoreV1Event>
 export type Lease = Wire<V1Lease>
 export type ConfigMap = Wire<V1ConfigMap>
 export type ServiceAccount = Wire<V1ServiceAccount>
+export type Role = Wire<V1Role>
+export type RoleBinding = Wire<V1RoleBinding>
+export type PodDisruptionBudget = Wire<V1PodDisruptionBudget>
 export type Namespace = Wire<V1Namespace>
 export type CustomResourceDefinition = Wire<V1CustomResourceDefinition>
 
@@ -60,6 +66,14 @@ export const deployments = resource<Deployment>('apps', 'v1', 'deployments', 'De
 export const replicasets = resource<ReplicaSet>('apps', 'v1', 'replicasets', 'ReplicaSet')
 export const jobs = resource<Job>('batch', 'v1', 'jobs', 'Job')
 export const endpointslices = resource<EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice')
+export const roles = resource<Role>('rbac.authorization.k8s.io', 'v1', 'roles', 'Role')
+export const rolebindings = resource<RoleBinding>('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding')
+export const poddisruptionbudgets = resource<PodDisruptionBudget>(
+  'policy',
+  'v1',
+  'poddisruptionbudgets',
+  'PodDisruptionBudget',
+)
 export const leases = resource<Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease')
 export const customresourcedefinitions = resource<CustomResourceDefinition>(
   'apiextensions.k8s.io',

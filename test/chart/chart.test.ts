@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import type { V1DeploymentSpec, V1NetworkPolicySpec, V1ServiceSpec } from '@kubernetes/client-node'
 import { load } from 'js-yaml'
+import { routerChildren } from '../../operator/routers/desired.ts'
 import { chart, helm, only, podSpecs, render, template } from './helm.ts'
 
 const kindsOf = (objects: readonly { kind: string }[]): string[] => objects.map(({ kind }) => kind).toSorted()
@@ -106,16 +107,27 @@ describe('images', () => {
     })
   })
 
+  test('of routers are the operator, which holds the agent, and Envoy; the operator is told both', async () => {
+    const settings = [`router.envoy.image.digest=${digest}`, 'router.envoy.image.repository=envoyproxy/envoy']
+    const [operator] = podSpecs(await render(settings))
+    const env = operator?.spec.containers[0]?.env ?? []
+    const told = (name: string): string => env.find((e) => e.name === name)?.value ?? ''
+    expect(told('SLIPWAY_ROUTER_AGENT_IMAGE')).toBe(operator?.spec.containers[0]?.image)
+    expect(told('SLIPWAY_ENVOY_IMAGE')).toBe(`envoyproxy/envoy@${digest}`)
+    expect(JSON.parse(told('SLIPWAY_ENVOY_RESOURCES'))).toHaveProperty('limits.memory')
+  })
+
   test('by a digest that is none are refused', async () => {
     await expect(render(['image.digest=sha256:abc'])).rejects.toThrow('/image/digest')
   })
 })
 
 describe('values', () => {
+  const routers = ['router.', 'router.envoy.', 'router.envoy.image.', 'router.agent.']
   const sections = ['', 'image.', 'runtime.', 'runtime.image.', 'crds.', 'rbac.', 'serviceAccount.', 'metrics.']
   const deeper = ['metrics.service.', 'metrics.serviceMonitor.', 'networkPolicy.', 'test.']
 
-  test.each([...sections, ...deeper])('an unknown name under "%s" is refused', async (section) => {
+  test.each([...sections, ...routers, ...deeper])('an unknown name under "%s" is refused', async (section) => {
     await expect(render([`${section}nonsense=1`])).rejects.toThrow("additional properties 'nonsense' not allowed")
   })
 
@@ -125,6 +137,7 @@ describe('values', () => {
     'resyncInterval=often',
     'watchNamespaces={Team_A}',
     'crds.keep=perhaps',
+    'router.replicas=0',
     'image.repository=',
   ])('%s is refused', async (setting) => {
     await expect(render([setting])).rejects.toThrow(/values don't meet the specifications/)
@@ -195,6 +208,17 @@ describe('rights', () => {
     ])
   })
 
+  test('hold all that the operator gives to routers, or the API server would not let it', async () => {
+    const own = only(await render(), 'ClusterRole', 'slipway-operator').rules ?? []
+    const holds = (group: string, resource: string, verb: string): boolean =>
+      own.some((r) => r.apiGroups.includes(group) && r.resources.includes(resource) && r.verbs.includes(verb))
+    const { rules } = routerChildren({ namespace: 'shop', uid: 'uid-1' }).role
+    expect(rules.length).toBeGreaterThan(0)
+    for (const { apiGroups, resources, verbs } of rules)
+      for (const verb of verbs)
+        expect([verb, holds(apiGroups[0] ?? '', resources[0] ?? '', verb)]).toEqual([verb, true])
+  })
+
   test('for listed namespaces are a Role in each; nothing of the operator is cluster-wide', async () => {
     const objects = await render(['watchNamespaces={team-a,team-b}'])
     const clusterRoles = objects.filter(({ kind }) => kind === 'ClusterRole').map(({ metadata }) => metadata.name)
@@ -252,11 +276,11 @@ describe('the operator', () => {
     expect(only(objects, 'Pod').metadata.labels).not.toMatchObject(selector.matchLabels ?? {})
   })
 
-  test('behind a network policy reaches DNS and the API server, and is reached by those named', async () => {
+  test('behind a network policy reaches DNS, the API server and agents of routers, and is reached by those named', async () => {
     const settings = ['networkPolicy.enabled=true']
     const closed = only(await render(settings), 'NetworkPolicy').spec as V1NetworkPolicySpec
     expect(closed.ingress).toEqual([])
-    expect(closed.egress?.flatMap(({ ports = [] }) => ports.map(({ port }) => port))).toEqual([53, 53, 443, 6443])
+    expect(closed.egress?.flatMap(({ ports = [] }) => ports.map(({ port }) => port))).toEqual([53, 53, 443, 6443, 9902])
     const named = [...settings, 'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch']
     const open = only(await render(named), 'NetworkPolicy').spec as V1NetworkPolicySpec
     expect(open.ingress).toEqual([

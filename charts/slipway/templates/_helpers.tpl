@@ -82,14 +82,25 @@ are not among them. Server-side apply is patch, and create where the object is n
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
-# Never deleted by the operator: a Service goes with its ModelDeployment.
+# Deleted is only the Service of a revision, by which the routers find its pods.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch]
-# Which pods answer.
+  verbs: [get, list, watch, create, patch, delete]
+# Which pods answer. Of get only the routers make use.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
+# What routers need: an account that may look at ModelDeployments and EndpointSlices. Nobody can give a right that he
+# does not have, so this gives nobody anything that is not listed here. They go with the Deployment that owns them.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, create, patch]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, create, patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, create, patch]
 # Why a pod does not start, what a resolve Job found, and which image digest it ran.
 - apiGroups: [""]
   resources: [pods]

@@ -1,0 +1,64 @@
+import { describe, expect, test } from '@jest/globals'
+import { routerChildren, routerDeployment, routerLabels } from './desired.ts'
+
+const { spec } = routerDeployment('shop', {
+  agentImage: 'operator@sha256:1',
+  envoyImage: 'envoy@sha256:2',
+  replicas: 2,
+  resources: { agent: { limits: { memory: '1Mi' } }, envoy: { limits: { memory: '2Mi' } } },
+  logLevel: 'info',
+})
+const pod = spec.template.spec
+const containers = [...pod.initContainers, ...pod.containers]
+const named = (name: string) => containers.find((c) => c.name === name)
+
+describe('a router pod', () => {
+  test('is held to the restricted Pod Security Standard', () => {
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+    expect(containers.map(({ name }) => name)).toEqual(['init', 'envoy', 'agent'])
+    for (const { securityContext } of containers)
+      expect(securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        runAsNonRoot: true,
+        capabilities: { drop: ['ALL'] },
+      })
+  })
+
+  test('gives the token of its account to the agent alone', () => {
+    expect(pod.automountServiceAccountToken).toBe(false)
+    const mounts = containers.map(({ name, volumeMounts }) => [name, volumeMounts.map((m) => m.name).includes('token')])
+    expect(Object.fromEntries(mounts)).toEqual({ init: false, envoy: false, agent: true })
+  })
+
+  test('ends its Envoy only after its agent, which drains it: Envoy is the sidecar', () => {
+    expect(named('envoy')).toMatchObject({ restartPolicy: 'Always', image: 'envoy@sha256:2' })
+    expect(pod.containers.map(({ name }) => name)).toEqual(['agent'])
+  })
+})
+
+test('an upgrade of routers takes an old one away only when a new one has been ready for a while', () => {
+  expect(spec.strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 })
+  expect(spec.minReadySeconds).toBeGreaterThan(0)
+})
+
+test('how many routers there are is not part of what is always applied', () => {
+  expect(spec).not.toHaveProperty('replicas')
+})
+
+test('the selector selects the pods, and nothing that routers may do concerns Secrets', () => {
+  expect(spec.selector.matchLabels).toEqual(spec.template.metadata.labels)
+  const { role, service } = routerChildren({ namespace: 'shop', uid: 'uid-1' })
+  expect(service.spec.selector).toEqual(routerLabels)
+  for (const { resources, verbs } of role.rules) {
+    expect(resources).not.toContain('secrets')
+    expect(verbs).toEqual(['get', 'list', 'watch'])
+  }
+})
+
+test('everything but the Deployment goes with the Deployment', () => {
+  for (const { metadata } of Object.values(routerChildren({ namespace: 'shop', uid: 'uid-1' })))
+    expect(metadata.ownerReferences).toEqual([
+      { apiVersion: 'apps/v1', kind: 'Deployment', name: 'slipway-router', uid: 'uid-1', controller: true },
+    ])
+})
