@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withLock } from '../test/cluster/cache.ts'
+import { envoyPath } from '../test/kit/envoy.ts'
 import { resolveBase, type Base } from './base.ts'
 import { imageNames, stage, type ImageName } from './bundle.ts'
 import { findEngine, type Engine } from './engine.ts'
@@ -88,7 +89,7 @@ async function buildImage(
   const repositoryName = `slipway-${name}`
   const dockerfile = join(repoRoot, 'images', `${name}.Dockerfile`)
   const staging = stopwatch()
-  const files = options.files?.[name]
+  const files = name === 'envoy' ? { '/usr/local/bin/envoy': await envoyPath(log) } : options.files?.[name]
   const context = await stage(name, { root, ...(files && { files }) })
   const hash = (await contentHash(dockerfile, context, base)).slice(0, 12)
   log(`${name}: bundled in ${staging()}`)

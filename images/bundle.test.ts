@@ -1,12 +1,15 @@
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { identityModel } from '../test/fixtures/onnx.ts'
 import { contentHash } from './build.ts'
 import { stage } from './bundle.ts'
 import { repoRoot } from './paths.ts'
 import { run } from './run.ts'
+
+// Bundling is quick, but not on a machine that is busy with other things.
+jest.setTimeout(60_000)
 
 let root = ''
 
@@ -27,6 +30,7 @@ beforeAll(async () => {
      }\n`,
   )
   await source('runtime/ui/page.html', '<!doctype html>\n')
+  await source('router/main.ts', "import { request } from 'undici'\nconsole.log(typeof request)\n")
   await source('test/modelstore/main.ts', 'console.log(1)\n')
 })
 
@@ -48,10 +52,17 @@ const filesIn = async (folder: string): Promise<string[]> => {
 const node = join(repoRoot, 'node_modules', '.bin', 'node')
 
 describe('the build context of an image', () => {
-  test('the operator is one file that runs without node_modules', async () => {
+  test('the operator and the agent of routers are one file each that runs without node_modules', async () => {
     const context = await stage('operator', { root })
-    expect(await filesIn(context)).toEqual(['app/main.mjs'])
-    expect(await run(node, [join(context, 'app/main.mjs')], { cwd: tmpdir() })).toBe('function\n')
+    expect(await filesIn(context)).toEqual(['app/agent.mjs', 'app/main.mjs'])
+    for (const file of ['app/main.mjs', 'app/agent.mjs'])
+      expect(await run(node, [join(context, file)], { cwd: tmpdir() })).toBe('function\n')
+  })
+
+  test('Envoy is its program, which may be run', async () => {
+    const context = await stage('envoy', { root, files: { '/usr/local/bin/envoy': join(root, 'operator/main.ts') } })
+    expect(await filesIn(context)).toEqual(['files/usr/local/bin/envoy'])
+    expect((await stat(join(context, 'files/usr/local/bin/envoy'))).mode & 0o777).toBe(0o755)
   })
 
   test('the runtime has the Linux CPU library and no other, and runs a model in a worker of the same file', async () => {

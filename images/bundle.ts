@@ -4,13 +4,13 @@ import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as esbuild from 'esbuild'
 
-export const imageNames = ['operator', 'runtime', 'modelstore'] as const
+export const imageNames = ['operator', 'runtime', 'envoy', 'modelstore'] as const
 export type ImageName = (typeof imageNames)[number]
 
 export interface StageOptions {
   /** The checkout whose programs are bundled. */
   readonly root: string
-  /** Files besides the programs: absolute path in the image → path here. Only the model store takes any. */
+  /** Files besides the programs: absolute path in the image → path here. Only the model store and Envoy take any. */
   readonly files?: Readonly<Record<string, string>>
 }
 
@@ -22,25 +22,28 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
   const context = join(root, 'dist', 'images', name)
   await rm(context, { recursive: true, force: true })
   await mkdir(join(context, 'app'), { recursive: true })
-  await bundle(join(root, programs[name]), join(context, 'app', 'main.mjs'), root)
+  for (const [file, source] of Object.entries(programs[name]))
+    await bundle(join(root, source), join(context, 'app', file), root)
   if (name === 'runtime') {
     await copyNativeLibraries(root, join(context, 'app'))
     // The page's files are read from beside the program.
     for (const file of await readdir(join(root, 'runtime', 'ui'))) {
-      await place(join(root, 'runtime', 'ui', file), join(context, 'app', 'ui', file)) // oxlint-disable-line no-await-in-loop -- three files
+      await place(join(root, 'runtime', 'ui', file), join(context, 'app', 'ui', file), 0o644) // oxlint-disable-line no-await-in-loop -- three files
     }
   }
-  if (name === 'modelstore') await mkdir(join(context, 'files'))
+  if (name === 'modelstore' || name === 'envoy') await mkdir(join(context, 'files'))
   else if (Object.keys(files).length > 0) throw new Error(`The ${name} image takes no files besides its program`)
-  for (const [path, source] of Object.entries(files)) await place(source, join(context, 'files', path))
+  for (const [path, source] of Object.entries(files))
+    await place(source, join(context, 'files', path), name === 'envoy' ? 0o755 : 0o644)
   return context
 }
 
-/** The program of each image. */
-const programs: Record<ImageName, string> = {
-  operator: 'operator/main.ts',
-  runtime: 'runtime/main.ts',
-  modelstore: 'test/modelstore/main.ts',
+/** The programs of each image. Envoy is not ours: its program is one of its files. */
+const programs: Record<ImageName, Readonly<Record<string, string>>> = {
+  operator: { 'main.mjs': 'operator/main.ts', 'agent.mjs': 'router/main.ts' },
+  runtime: { 'main.mjs': 'runtime/main.ts' },
+  envoy: {},
+  modelstore: { 'main.mjs': 'test/modelstore/main.ts' },
 }
 
 async function bundle(entryPoint: string, outfile: string, root: string): Promise<void> {
@@ -101,8 +104,8 @@ async function copyNativeLibraries(root: string, app: string): Promise<void> {
   for (const file of nativeFiles) await place(join(folder, file), join(app, file))
 }
 
-async function place(source: string, target: string): Promise<void> {
+async function place(source: string, target: string, mode = 0o644): Promise<void> {
   await mkdir(dirname(target), { recursive: true })
   await copyFile(source, target)
-  await chmod(target, 0o644)
+  await chmod(target, mode)
 }

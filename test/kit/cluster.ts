@@ -30,7 +30,7 @@ const clusterOf = async (cluster: ResolvedCluster): Promise<Cluster> => ({
   shell: shellFor(cluster.kubeconfig, await kubectlPath(), await helmPath()),
   images: async (files, log = console.log) => {
     const { push, pull } = registryOf(cluster)
-    const built = await buildImages(['operator', 'runtime', 'modelstore'], {
+    const built = await buildImages(['operator', 'runtime', 'envoy', 'modelstore'], {
       push,
       pullFrom: pull,
       files: { modelstore: files },
@@ -39,6 +39,7 @@ const clusterOf = async (cluster: ResolvedCluster): Promise<Cluster> => ({
     return {
       operator: byDigest(built['operator']),
       runtime: byDigest(built['runtime']),
+      envoy: byDigest(built['envoy']),
       modelstore: byDigest(built['modelstore']),
     }
   },

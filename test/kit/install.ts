@@ -5,6 +5,7 @@ import type { Shell } from './shell.ts'
 export interface Images {
   readonly operator: string
   readonly runtime: string
+  readonly envoy: string
   readonly modelstore: string
 }
 
@@ -19,6 +20,7 @@ export const installSlipway = async (shell: Shell, images: Images, values: reado
     '--create-namespace',
     ...imageValues('image', images.operator),
     ...imageValues('runtime.image', images.runtime),
+    ...imageValues('router.envoy.image', images.envoy),
     ...values.map((value) => `--set=${value}`),
     '--wait',
     '--timeout=3m',
