@@ -1,4 +1,4 @@
-// The operator's process, top to bottom: configuration, a client, caches and one controller, run until told to stop.
+// The operator's process, top to bottom: configuration, a client, caches and two controllers, run until told to stop.
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { Manager, runToExit } from './controller/manager.ts'
 import { KubeClient } from './kube/client.ts'
@@ -6,7 +6,7 @@ import { loadCredentials } from './kube/credentials.ts'
 import { EventRecorder } from './kube/events.ts'
 import { LeaderLease } from './kube/lease.ts'
 import { Transport } from './kube/transport.ts'
-import { modelDeploymentController } from './modeldeployment/controller.ts'
+import { modelDeploymentControllers } from './modeldeployment/controller.ts'
 import { createLogger } from './telemetry/log.ts'
 import { createRegistry } from './telemetry/metrics.ts'
 
@@ -18,12 +18,14 @@ const start = async (config: Config): Promise<void> => {
   const client = new KubeClient(transport)
   const events = new EventRecorder({ client, log, registry, component: 'slipway-operator', instance: config.identity })
   const lease = new LeaderLease({ client, log, registry, identity: config.identity, ...config.lease })
-  const { controller, followers } = modelDeploymentController({
+  const { controllers, followers } = modelDeploymentControllers({
     client,
     events,
     log,
     registry,
     releaseImage: config.runtimeImage,
+    router: config.router,
+    resyncMs: config.resyncMs,
     namespaces: config.watchNamespaces,
     workers: config.workers,
     relistMs: config.relistMs,
@@ -33,7 +35,7 @@ const start = async (config: Config): Promise<void> => {
     registry,
     transport,
     followers,
-    controllers: [controller],
+    controllers,
     lease,
     events,
     http: config.ports,

@@ -72,12 +72,30 @@ export const reasons = {
   ServiceMissing: { meaning: 'The Service was deleted; the operator makes it again.', fix: '' },
   NoReadyPods: { meaning: 'No pod of the serving revision is ready.', fix: '' },
   ScaledToZero: { meaning: 'spec.replicas is 0.', fix: 'set spec.replicas to at least 1' },
-  NotMeasured: { meaning: 'traffic.mode Direct has no router that counts requests.', fix: '' },
+  NotMeasured: {
+    meaning: 'Nobody counts: traffic.mode Direct has no routers, or no version gets requests yet.',
+    fix: '',
+  },
+  AwaitingRouters: { meaning: 'Not every router has applied the newest shares.', fix: '' },
+  TooFewRequests: { meaning: 'Too few requests have come since to tell the shares that were served.', fix: '' },
+  Verified: { meaning: 'The shares that users got are those that were asked for.', fix: '' },
+  SharesOff: {
+    meaning: 'A revision got another share than it was asked to get.',
+    fix: 'look at the routers of the namespace',
+  },
+  RoutersNotReady: {
+    meaning: 'No router of the namespace answers.',
+    fix: 'kubectl describe deployment slipway-router',
+  },
   // Needs another spec
   NotImplemented: { meaning: 'The spec asks for something this release cannot do.', fix: 'remove the named field' },
   RollbackTargetNotFound: {
     meaning: 'spec.rollback.to names no kept revision, or a version that several have.',
     fix: 'name one of the kept revisions of the message',
+  },
+  NoPortLeft: {
+    meaning: 'Every port of the routers of this namespace is taken by another ModelDeployment.',
+    fix: 'use another namespace, or traffic.mode Direct',
   },
   NameConflict: {
     meaning: 'An object of a name that Slipway needs belongs to someone else.',

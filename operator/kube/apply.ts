@@ -38,6 +38,14 @@ export interface ApplierOptions {
   readonly onWritten?: (type: ResourceType, written: KubeObject) => void
 }
 
+export interface ApplyHow {
+  /** For the log. */
+  readonly why?: string
+  readonly signal?: AbortSignal | undefined
+  /** Only over the version that was compared with: a change in between is a conflict, and nothing is written. */
+  readonly fenced?: boolean
+}
+
 export interface Applied<T> {
   readonly object: T
   /** What was different, in words; undefined when nothing was written. */
@@ -70,7 +78,7 @@ export class Applier {
     type: ResourceType<T>,
     store: Store<T> | undefined,
     desired: Desired,
-    { why, signal }: { readonly why?: string; readonly signal?: AbortSignal | undefined } = {},
+    { why, signal, fenced = false }: ApplyHow = {},
   ): Promise<Applied<T>> {
     const owner = controllerOf(desired)
     if (owner === undefined) throw new TypeError(`${desired.kind} ${keyOf(desired)} has no controlling owner reference`)
@@ -88,8 +96,12 @@ export class Applier {
       return { object: live, difference: undefined, created: false }
     }
     // With the uid the server refuses, should another object have taken the name since.
-    const { uid } = live.metadata
-    const metadata = { ...wanted.metadata, ...(uid !== undefined && { uid }) }
+    const { uid, resourceVersion } = live.metadata
+    const metadata = {
+      ...wanted.metadata,
+      ...(uid !== undefined && { uid }),
+      ...(fenced && resourceVersion !== undefined && { resourceVersion }),
+    }
     const object = await this.#client.apply(type, { ...wanted, metadata }, { signal }).catch(async (error: unknown) => {
       const now = isOtherObject(error) ? await read() : undefined
       if (now !== undefined && controllerOf(now)?.uid !== owner.uid) throw new NameConflictError(now, owner)

@@ -67,8 +67,11 @@ const applyChild = async (
   action: Extract<Action, { do: 'apply' }>,
   signal: AbortSignal,
 ): Promise<void> => {
-  const { type, store } = storeOf(caches, action.object.kind)
-  await applier.applyIfDifferent(type, store, action.object, { why: action.why, signal })
+  const { object, why } = action
+  const { type, store } = storeOf(caches, object.kind)
+  // Only over the Deployment that was planned with: "scale up to 1" is a scale-down where a new leader has 2 by now.
+  const fenced = object.kind === 'Deployment'
+  await applier.applyIfDifferent(type, store, object, { why, signal, fenced })
 }
 
 /** Deletes exactly the object that was planned with; never pods that the Service selects by now. */

@@ -8,7 +8,7 @@ import type { Follower } from '../controller/manager.ts'
 import { Applier } from '../kube/apply.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EventRecorder } from '../kube/events.ts'
-import { keyFor } from '../kube/key.ts'
+import { keyFor, keyOf } from '../kube/key.ts'
 import { Reflector } from '../kube/reflector.ts'
 import {
   deployments,
@@ -21,9 +21,21 @@ import {
 import { Store } from '../kube/store.ts'
 import type { KubeObject } from '../kube/types.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { Asker } from '../routers/ask.ts'
+import {
+  byNamespace,
+  namespaceIndex,
+  needsRouters,
+  routerController as routersController,
+  type RouterProblem,
+} from '../routers/controller.ts'
+import { routerName, type RouterRelease } from '../routers/desired.ts'
+import { Routers, serviceIndex } from '../routers/routers.ts'
+import type { ModelDeployment } from '../api/modeldeployment.ts'
 import { labelKeys, managedSelector } from './names.ts'
 import { childIndexes, type Caches } from './observe.ts'
 import { reconcile } from './reconcile.ts'
+import { isWatched } from './routing.ts'
 import { modelDeployments, modelRevisions } from './resources.ts'
 import { watchdog } from './violations.ts'
 
@@ -33,6 +45,9 @@ export interface ModelDeploymentControllerOptions {
   readonly log: Logger
   readonly registry: Registry
   readonly releaseImage: string
+  readonly router: RouterRelease
+  /** How often routers are looked at though nothing happened. */
+  readonly resyncMs: number
   /** Empty: all namespaces. */
   readonly namespaces: readonly string[]
   readonly workers: number
@@ -40,19 +55,27 @@ export interface ModelDeploymentControllerOptions {
   readonly relistMs: number
 }
 
-/** The controller, and the caches that have to be filled before it may work. */
-export const modelDeploymentController = (
+/** The controllers of ModelDeployments and of routers, and the caches that have to be filled before they may work. */
+export const modelDeploymentControllers = (
   options: ModelDeploymentControllerOptions,
-): { readonly controller: Controller; readonly followers: readonly Follower[] } => {
+): { readonly controllers: readonly Controller[]; readonly followers: readonly Follower[] } => {
   const { client, events, log, registry, releaseImage, workers, relistMs } = options
   const caches: Caches = {
-    modelDeployments: new Store(),
+    modelDeployments: new Store<ModelDeployment>(namespaceIndex),
     modelRevisions: new Store<ModelRevision>(childIndexes),
     deployments: new Store(childIndexes),
     jobs: new Store(childIndexes),
     services: new Store(childIndexes),
-    endpointSlices: new Store<EndpointSlice>(childIndexes),
+    endpointSlices: new Store<EndpointSlice>(serviceIndex),
   }
+  const routers = new Routers({
+    client,
+    modelDeployments,
+    endpointSlices: caches.endpointSlices,
+    asker: new Asker(),
+  })
+  const leaving = new Map<string, number>()
+  const routerProblems = new Map<string, RouterProblem>()
   const consistency = new Consistency()
   consistency.track(modelDeployments, caches.modelDeployments)
   consistency.track(modelRevisions, caches.modelRevisions)
@@ -84,12 +107,39 @@ export const modelDeploymentController = (
           refusedWrites,
           releaseImage,
           watchdog: watch,
+          routers,
+          leaving,
+          routerProblems,
           log: keyLog,
           clock,
         },
         key,
         signal,
       ),
+  })
+  const keysOfWaiting = (namespace: string | undefined): string[] =>
+    caches.modelDeployments
+      .byIndex(byNamespace, namespace ?? '')
+      .flatMap((deployment) => (needsRouters(deployment) && isWatched(deployment) ? [keyOf(deployment)] : []))
+  const routerController = routersController({
+    client,
+    log,
+    registry,
+    release: options.router,
+    modelDeployments,
+    caches,
+    resyncMs: options.resyncMs,
+    onProblem: (namespace, problem) => {
+      if (routerProblems.get(namespace)?.message === problem?.message) return
+      if (problem === undefined) routerProblems.delete(namespace)
+      else routerProblems.set(namespace, problem)
+      for (const key of keysOfWaiting(namespace)) controller.queue.add(key)
+    },
+  })
+  caches.modelDeployments.subscribe(({ type, object: { metadata } }) => {
+    if (type !== 'deleted') return
+    leaving.delete(metadata.uid ?? '')
+    void routers.release(metadata.namespace ?? '', metadata.uid ?? '')
   })
   controller.for(caches.modelDeployments)
   const followers = (options.namespaces.length === 0 ? [undefined] : options.namespaces).flatMap((namespace) => {
@@ -108,8 +158,13 @@ export const modelDeploymentController = (
   controller.watch(caches.deployments, ownerKeyOf)
   controller.watch(caches.jobs, ownerKeyOf)
   controller.watch(caches.services, ownerKeyOf)
-  controller.watch(caches.endpointSlices, ownerKeyOf)
-  return { controller, followers }
+  controller.watch(caches.endpointSlices, (slice) =>
+    // Routers that come or go concern all who wait for them.
+    slice.metadata.labels?.['kubernetes.io/service-name'] === routerName
+      ? keysOfWaiting(slice.metadata.namespace)
+      : ownerKeyOf(slice),
+  )
+  return { controllers: [controller, routerController], followers }
 }
 
 /** The ModelDeployment that a child belongs to, by its label. */

@@ -44,6 +44,7 @@ export const seenOf = (
 ): Seen => {
   const hash = revisionHash(deployment.spec)
   const revisions = rest.revisions ?? []
+  const { revision } = observed.service ?? {}
   return {
     deployment,
     observed: {
@@ -61,8 +62,13 @@ export const seenOf = (
       service: { readyEndpoints: {} },
       ...observed,
     },
+    routing: {
+      destination: revision === undefined ? { kind: 'Nowhere' } : { kind: 'Pods', revision },
+      readyRouters: 0,
+    },
     revisions,
     deployments: [],
+    services: [],
     jobs: [],
     runtimeImage: 'runtime:1',
     ...rest,

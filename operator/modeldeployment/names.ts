@@ -10,6 +10,12 @@ export const labelKeys = {
   resolves: 'slipway.dev/resolves',
 } as const
 
+/**
+ * On a Deployment: the number of the rollout that needs it. Writing it makes every deletion fail that was planned
+ * before.
+ */
+export const rolloutAnnotation = 'slipway.dev/rollout'
+
 /** The label selector of everything that the operator watches besides ModelDeployments. */
 export const managedSelector = `${labelKeys.managedBy}=slipway`
 

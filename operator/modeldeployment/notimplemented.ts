@@ -13,6 +13,13 @@ const unless = (honoured: string, found: string | undefined): string | undefined
 const set = (value: unknown): string | undefined => (value === undefined ? undefined : 'set')
 const scheme = (uri: string): string => uri.slice(0, uri.indexOf('://'))
 
+/** What the verdict of a step looks at. */
+const judged = ['errorFloor', 'minSamples']
+
+/** Steps and what decides in them exist only where routers share the traffic out. */
+const onlyRouted = (honoured: string, found: string, { traffic }: ModelDeploymentSpec): string | undefined =>
+  traffic.mode === 'Direct' ? unless(honoured, found) : undefined
+
 const table: readonly Refused[] = [
   {
     field: 'spec.model.uri',
@@ -26,45 +33,57 @@ const table: readonly Refused[] = [
     instead: 'use a store that needs no credentials',
   },
   { field: 'spec.runtime.device', found: ({ runtime }) => unless('CPU', runtime?.device ?? 'CPU'), instead: 'use CPU' },
-  { field: 'spec.traffic.mode', found: ({ traffic }) => unless('Direct', traffic.mode), instead: 'use Direct' },
+  {
+    field: 'spec.traffic.mode',
+    found: ({ traffic }) => (traffic.mode === 'Gateway' ? traffic.mode : undefined),
+    instead: 'use Router or Direct',
+  },
   {
     field: 'spec.rollout.strategy',
-    found: ({ rollout }) => unless('BlueGreen', rollout.strategy),
-    instead: 'use BlueGreen',
+    found: ({ rollout, traffic }) =>
+      rollout.strategy === 'Canary' && traffic.mode === 'Router' ? undefined : unless('BlueGreen', rollout.strategy),
+    instead: 'use BlueGreen, or Canary with traffic.mode Router',
   },
   { field: 'spec.rollout.golden', found: ({ rollout }) => set(rollout.golden), instead: 'remove it' },
   { field: 'spec.rollout.shadow', found: ({ rollout }) => set(rollout.shadow), instead: 'remove it' },
-  { field: 'spec.rollout.analysis', found: ({ rollout }) => set(rollout.analysis), instead: 'remove it' },
+  {
+    field: 'spec.rollout.analysis',
+    found: ({ rollout: { analysis = {} }, traffic }) => {
+      const others = Object.keys(analysis).filter((name) => traffic.mode === 'Direct' || !judged.includes(name))
+      return others.length === 0 ? undefined : others.join(', ')
+    },
+    instead: `with traffic.mode Router use only ${judged.join(' and ')}`,
+  },
   { field: 'spec.rollout.capacity', found: ({ rollout }) => unless('Surge', rollout.capacity), instead: 'use Surge' },
   {
     field: 'spec.rollout.deadlines.step',
-    found: ({ rollout }) => unless('30m', rollout.deadlines.step),
-    instead: 'leave it at 30m',
+    found: (spec) => onlyRouted('30m', spec.rollout.deadlines.step, spec),
+    instead: 'leave it at 30m, or set traffic.mode to Router',
   },
   {
     field: 'spec.rollout.deadlines.total',
-    found: ({ rollout }) => unless('4h', rollout.deadlines.total),
-    instead: 'leave it at 4h',
+    found: (spec) => onlyRouted('4h', spec.rollout.deadlines.total, spec),
+    instead: 'leave it at 4h, or set traffic.mode to Router',
   },
   {
     field: 'spec.rollout.onInconclusive',
-    found: ({ rollout }) => unless('Hold', rollout.onInconclusive),
-    instead: 'use Hold',
+    found: (spec) => onlyRouted('Hold', spec.rollout.onInconclusive, spec),
+    instead: 'use Hold, or traffic.mode Router',
   },
   {
     field: 'spec.rollout.onNoTraffic',
-    found: ({ rollout }) => unless('Proceed', rollout.onNoTraffic),
-    instead: 'use Proceed',
+    found: (spec) => onlyRouted('Proceed', spec.rollout.onNoTraffic, spec),
+    instead: 'use Proceed, or traffic.mode Router',
   },
   {
     field: 'spec.rollout.onMetricsError',
-    found: ({ rollout }) => unless('Hold', rollout.onMetricsError),
-    instead: 'use Hold',
+    found: (spec) => onlyRouted('Hold', spec.rollout.onMetricsError, spec),
+    instead: 'use Hold, or traffic.mode Router',
   },
   {
     field: 'spec.rollout.onStableUnhealthy',
-    found: ({ rollout }) => unless('PreferHealthy', rollout.onStableUnhealthy),
-    instead: 'use PreferHealthy',
+    found: (spec) => onlyRouted('PreferHealthy', spec.rollout.onStableUnhealthy, spec),
+    instead: 'use PreferHealthy, or traffic.mode Router',
   },
 ]
 

@@ -23,14 +23,25 @@ import type { Observed, PodCount, RevisionFacts, Target, Trouble } from '../roll
 import { commandOf } from './command.ts'
 import { revisionDeployment } from './desired/children.ts'
 import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
-import { labelKeys, newestFirst, resolveJobName } from './names.ts'
+import { labelKeys, newestFirst, resolveJobName, rolloutAnnotation } from './names.ts'
 import { notImplemented } from './notimplemented.ts'
 import type { Seen } from './plan.ts'
+import { observeRouting, type RouterSight, type RoutingSources } from './routersight.ts'
+import { byService } from '../routers/routers.ts'
+import { keyFor } from '../kube/key.ts'
 import { isRefused } from './refused.ts'
 import { isFinished, resolutionOf } from './resolution.ts'
 import { modelRevisions } from './resources.ts'
 import { targetOf } from './target.ts'
 import { troubleOf, type PodView } from './trouble.ts'
+
+/** Everything that facts are gathered from. */
+export interface Sources extends Omit<RoutingSources, 'endpointSlices'> {
+  readonly caches: Caches
+  readonly client: KubeClient
+  /** The runtime image that new revisions get when the spec names none. */
+  readonly releaseImage: string
+}
 
 /** The caches that the reflectors keep; those of children are made with `childIndexes`. */
 export interface Caches {
@@ -51,32 +62,31 @@ const podLimit = 20
 
 /** The facts about one object, or undefined when it is gone or going. */
 export const observe = async (
-  caches: Caches,
-  client: KubeClient,
-  releaseImage: string,
+  sources: Sources,
   key: string,
+  now: number,
   /** Why the API server refused our last write for this object, if it did. */
   refusedWrite?: string,
 ): Promise<Seen | undefined> => {
+  const { caches, client, releaseImage } = sources
   const deployment = caches.modelDeployments.getByKey(key)
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
   const revisions = owned(caches.modelRevisions, key, deployment)
   const workloads = owned(caches.deployments, key, deployment)
   const ownJobs = owned(caches.jobs, key, deployment)
-  const service = owned(caches.services, key, deployment).find((s) => s.metadata.name === deployment.metadata.name)
+  const ownServices = owned(caches.services, key, deployment)
+  const service = ownServices.find((s) => s.metadata.name === deployment.metadata.name)
   const runtimeImage = deployment.spec.runtime?.image || releaseImage
   const target = targetOf(deployment, revisions)
-  const unsupported = notImplemented(deployment.spec)
-  const conflict =
-    unsupported === undefined
-      ? await nameConflict(client, deployment, target, { service, workloads, ownJobs, revisions })
-      : undefined
-  const refusal =
-    unsupported !== undefined
-      ? ({ reason: 'NotImplemented', message: unsupported } as const)
-      : conflict !== undefined
-        ? ({ reason: 'NameConflict', ...conflict } as const)
-        : undefined
+  const undecided = workloads.some(({ metadata: { name } }) => !isInRole(deployment, name))
+  const sight = await observeRouting(
+    { ...sources, endpointSlices: caches.endpointSlices },
+    deployment,
+    service,
+    undecided,
+    now,
+  )
+  const refusal = await refusalOf(sources, deployment, target, sight, { ownServices, workloads, ownJobs, revisions })
   const {
     resolution,
     resolved,
@@ -86,8 +96,13 @@ export const observe = async (
   const replacing = candidate === undefined || candidate.state === 'Pending' ? undefined : candidate.revision
   const refused: Trouble | undefined =
     refusedWrite === undefined ? undefined : { reason: 'WriteRefused', message: refusedWrite, fatal: false }
-  const trouble = resolveTrouble ?? (await troubleOfRevision(client, deployment, workloads, replacing)) ?? refused
+  const trouble =
+    resolveTrouble ??
+    (await troubleOfRevision(client, deployment, workloads, replacing)) ??
+    refused ??
+    routerTrouble(deployment, sight)
   const servingTrouble = (await troubleOfRevision(client, deployment, workloads, stable?.revision)) ?? refused
+  const routed = !isDirect(deployment.spec)
   const command = isDirect(deployment.spec) ? undefined : commandOf(deployment)
   const observed: Observed = {
     target,
@@ -98,20 +113,25 @@ export const observe = async (
     ...(trouble && { trouble }),
     ...(servingTrouble && { servingTrouble }),
     service: {
-      ...(service?.spec?.selector?.[labelKeys.revision] !== undefined && {
-        revision: service.spec.selector[labelKeys.revision],
-      }),
-      readyEndpoints: readyEndpoints(caches.endpointSlices.byIndex(byOwner, key), workloads),
+      ...(!routed &&
+        service?.spec?.selector?.[labelKeys.revision] !== undefined && {
+          revision: service.spec.selector[labelKeys.revision],
+        }),
+      readyEndpoints: readyEndpoints(caches, deployment, sight, workloads),
     },
+    ...(sight.routers && { routers: sight.routers }),
+    ...(sight.evidence && { evidence: sight.evidence }),
     ...(command && { command }),
     ...(refusal && { refusal }),
   }
   return {
     deployment,
     observed,
+    routing: sight.routing,
     revisions,
     ...(resolved && { resolved }),
     deployments: workloads.map((w) => w.metadata.name),
+    services: ownServices.flatMap((s) => s.metadata.labels?.[labelKeys.revision] ?? []),
     jobs: ownJobs.map((job) => ({
       name: job.metadata.name,
       revision: job.metadata.labels?.[labelKeys.revision] ?? '',
@@ -198,7 +218,45 @@ const podCount = (workload: Deployment): PodCount => ({
   total: workload.status?.replicas ?? 0,
   ready: workload.status?.readyReplicas ?? 0,
   current: (workload.status?.observedGeneration ?? 0) >= (workload.metadata.generation ?? 0),
+  ...stampOf(workload),
 })
+
+const stampOf = ({ metadata }: Deployment): Pick<PodCount, 'stamp'> => {
+  const stamp = metadata.annotations?.[rolloutAnnotation]
+  return stamp === undefined ? {} : { stamp: Number(stamp) }
+}
+
+/** Whether the status gives the revision something to do. */
+const isInRole = ({ status }: ModelDeployment, revision: string): boolean =>
+  [status?.stable, status?.previous, status?.candidate].some((r) => r?.revision === revision)
+
+/** What keeps the candidate from its share, where it waits for the routers. */
+const routerTrouble = ({ status }: ModelDeployment, { routing }: RouterSight): Trouble | undefined => {
+  const { candidate } = status ?? {}
+  const waits =
+    candidate?.substep === 'Shift' || candidate?.state === 'RollingBack' || candidate?.state === 'Superseding'
+  return waits && routing.problem !== undefined
+    ? { reason: 'RoutersNotReady', message: routing.problem, fatal: false }
+    : undefined
+}
+
+/** Why this spec must not go forward at all, if it must not. */
+const refusalOf = async (
+  { client }: Sources,
+  deployment: ModelDeployment,
+  target: Target,
+  { routing }: RouterSight,
+  children: Children,
+): Promise<Observed['refusal']> => {
+  const unsupported = notImplemented(deployment.spec)
+  if (unsupported !== undefined) return { reason: 'NotImplemented', message: unsupported }
+  if (deployment.spec.traffic.mode === 'Router' && routing.port === undefined) {
+    const message = `Every port of the routers of namespace ${deployment.metadata.namespace ?? ''} is taken. Use another namespace, or traffic.mode Direct.`
+    return { reason: 'NoPortLeft', message }
+  }
+  const conflict = await nameConflict(client, deployment, target, children)
+  return conflict === undefined ? undefined : { reason: 'NameConflict', ...conflict }
+}
 
 /** What keeps the pods of one revision from being ready; pods are read only where some are not. */
 const troubleOfRevision = async (
@@ -224,8 +282,18 @@ const readPods = async (client: KubeClient, deployment: ModelDeployment, labelSe
   return page.items.map((pod) => pod as PodView)
 }
 
-/** Ready endpoints by revision: what kube-proxy really sends users to. */
-const readyEndpoints = (slices: readonly EndpointSlice[], workloads: readonly Deployment[]): Record<string, number> => {
+/**
+ * Ready endpoints by revision: what users are really sent to, by kube-proxy from the Service, or by routers from the
+ * Services of the revisions.
+ */
+const readyEndpoints = (
+  { endpointSlices }: Caches,
+  { metadata: { namespace, name } }: ModelDeployment,
+  { routing }: RouterSight,
+  workloads: readonly Deployment[],
+): Record<string, number> => {
+  const listed = routing.destination.kind === 'Routers' ? workloads.map((w) => w.metadata.name) : [name]
+  const slices = listed.flatMap((service) => endpointSlices.byIndex(byService, keyFor(namespace, service)))
   const ready: Record<string, number> = {}
   for (const endpoint of slices.flatMap((slice) => slice.endpoints ?? [])) {
     const pod = endpoint.targetRef?.name
@@ -237,7 +305,7 @@ const readyEndpoints = (slices: readonly EndpointSlice[], workloads: readonly De
 }
 
 interface Children {
-  readonly service: Service | undefined
+  readonly ownServices: readonly Service[]
   readonly workloads: readonly Deployment[]
   readonly ownJobs: readonly Job[]
   readonly revisions: readonly ModelRevision[]
@@ -260,12 +328,15 @@ const nameConflict = async (
   const waits =
     stable?.hash === target.hash || spec.rollout.paused || rejectionOf(status, target.hash, spec) !== undefined
   const goes = candidate !== undefined || !waits
-  if (!goes && (stable === undefined || children.service !== undefined)) return undefined
+  const service = children.ownServices.find((s) => s.metadata.name === deployment.metadata.name)
+  if (!goes && (stable === undefined || service !== undefined)) return undefined
   const { name } = deployment.metadata
   const job = resolveJobName(target.revision, candidate?.attempt ?? 1)
   const isKept = children.revisions.some((r) => r.metadata.name === target.revision)
+  const hasOwnService = children.ownServices.some((s) => s.metadata.name === target.revision)
   const needed: readonly (readonly [ResourceType, string, boolean])[] = [
-    [services, name, children.service !== undefined],
+    [services, name, service !== undefined],
+    ...(spec.traffic.mode === 'Router' ? [[services, target.revision, hasOwnService] as const] : []),
     [deployments, target.revision, children.workloads.some((w) => w.metadata.name === target.revision)],
     [modelRevisions, target.revision, isKept],
     // What is resolved already needs no Job.

@@ -9,19 +9,33 @@ import { podViolationsOf, violationsOf, type Violation } from '../rollout/invari
 import { next, suspended } from '../rollout/next.ts'
 import { hasTraffic } from '../rollout/direct.ts'
 import { mayRemove, wantedPods } from '../rollout/wanted.ts'
-import { directService, modelRevision, resolveJob, revisionDeployment, type ResolvedModel } from './desired/children.ts'
+import { isAcknowledged } from '../rollout/traffic.ts'
+import {
+  directService,
+  modelRevision,
+  resolveJob,
+  revisionDeployment,
+  revisionService,
+  routedService,
+  type ResolvedModel,
+} from './desired/children.ts'
 import { newestFirst, resolveJobName } from './names.ts'
+import { isRouted, type Routing } from './routing.ts'
 import { statusOf } from './status.ts'
 
 /** Everything that observe.ts gathered about one ModelDeployment: plain data. */
 export interface Seen {
   readonly deployment: ModelDeployment
   readonly observed: Observed
+  /** Where the Service points, and what routers have to do with it. */
+  readonly routing: Routing
   readonly revisions: readonly ModelRevision[]
   /** What the candidate's resolve Job read, when it has. */
   readonly resolved?: ResolvedModel
   /** Children of ours that exist, by name. */
   readonly deployments: readonly string[]
+  /** Those of revisions, through which routers find the pods. */
+  readonly services: readonly string[]
   readonly jobs: readonly { readonly name: string; readonly revision: string; readonly finished: boolean }[]
   /** The image that a new revision runs: the spec's, or this release's. */
   readonly runtimeImage: string
@@ -31,6 +45,8 @@ export type Child =
   | ReturnType<typeof resolveJob>
   | ReturnType<typeof revisionDeployment>
   | ReturnType<typeof directService>
+  | ReturnType<typeof routedService>
+  | ReturnType<typeof revisionService>
   | ModelRevision
 
 /** A child to bring about, or one to take away. `why` goes to the log in these words. */
@@ -38,7 +54,7 @@ export type Action =
   | { readonly do: 'apply'; readonly object: Child; readonly why: string }
   | {
       readonly do: 'delete'
-      readonly kind: 'Deployment' | 'Job' | 'ModelRevision'
+      readonly kind: 'Deployment' | 'Job' | 'ModelRevision' | 'Service'
       readonly name: string
       readonly why: string
     }
@@ -58,10 +74,10 @@ const jobGraceSeconds = 300
 
 /** @param now milliseconds since the epoch */
 export const plan = (seen: Seen, now: number): Plan => {
-  const { deployment, observed } = seen
+  const { deployment, observed, routing } = seen
   const persisted = rolloutOf(deployment.status)
   if (deployment.spec.suspend) {
-    const status = statusOf(deployment, suspended(persisted), observed, now)
+    const status = statusOf(deployment, suspended(persisted), observed, routing, now)
     return { status, transitions: [], actions: [], violations: [] }
   }
   const { spec } = deployment
@@ -69,15 +85,20 @@ export const plan = (seen: Seen, now: number): Plan => {
   const { rollout, transitions, wakeAt } = after
   const removed = seen.deployments.filter((name) => mayRemove(spec, persisted, observed, name))
   return {
-    status: statusOf(deployment, rollout, observed, now),
+    status: statusOf(deployment, rollout, observed, routing, now),
     transitions,
     actions: [...wanted(seen, persisted), ...unwanted(seen, persisted)],
     violations: [
       ...violationsOf({ spec, before: persisted, seen: observed, after }),
       ...podViolationsOf(spec, persisted, observed, wantedPods(spec, persisted, observed), removed),
     ],
-    ...(wakeAt === undefined ? {} : { wakeAt }),
+    ...earliest(wakeAt, routing.leavesAt),
   }
+}
+
+const earliest = (...instants: (number | undefined)[]): { readonly wakeAt?: number } => {
+  const known = instants.filter((instant) => instant !== undefined)
+  return known.length === 0 ? {} : { wakeAt: Math.min(...known) }
 }
 
 const rolloutOf = (status: ModelDeploymentStatus | undefined): Rollout => ({
@@ -93,27 +114,51 @@ const rolloutOf = (status: ModelDeploymentStatus | undefined): Rollout => ({
 
 /** The children that the persisted status calls for. */
 const wanted = (seen: Seen, rollout: Rollout): Action[] => {
-  const { candidate, stable } = rollout
+  const { candidate } = rollout
   const actions: Action[] = []
   if (candidate?.state === 'Pending' && seen.observed.refusal === undefined) actions.push(...resolving(seen, candidate))
-  for (const { revision: name, replicas } of wantedPods(seen.deployment.spec, rollout, seen.observed)) {
+  for (const { revision: name, replicas, stamp } of wantedPods(seen.deployment.spec, rollout, seen.observed)) {
     const revision = seen.revisions.find((r) => r.metadata.name === name)
     // Without its record a revision's pods cannot be made again; those that run are left alone.
     if (revision === undefined) continue
-    const object = revisionDeployment(seen.deployment, name, revision.spec.podTemplate, replicas)
+    const object = revisionDeployment(seen.deployment, name, revision.spec.podTemplate, replicas, stamp)
     actions.push({ do: 'apply', object, why: `${name} needs ${replicas} pods` })
+    if (seen.routing.port !== undefined)
+      actions.push({
+        do: 'apply',
+        object: revisionService(seen.deployment, name),
+        why: `routers find the pods of ${name} by it`,
+      })
   }
+  const address = isRouted(seen.deployment) ? routedAddress(seen, rollout) : directAddress(seen, rollout)
+  return address === undefined ? actions : [...actions, address]
+}
+
+/**
+ * The Service on the routers. One that sends users to pods moves only when every router answers for the object, so that
+ * nobody is sent to one that does not know it yet; until then it stays where it is.
+ */
+const routedAddress = ({ deployment, observed, routing }: Seen, { traffic, stable }: Rollout): Action | undefined => {
+  const { destination } = routing
+  const port = traffic?.port
+  if (port !== undefined && (destination.kind !== 'Pods' || isAcknowledged(observed, traffic)))
+    return { do: 'apply', object: routedService(deployment, port), why: `users come to the routers, port ${port}` }
+  if (destination.kind !== 'Pods' || stable === undefined) return undefined
+  const why = `users get ${stable.revision} until the routers answer`
+  return { do: 'apply', object: directService(deployment, stable.revision), why }
+}
+
+/** The Service on the pods of one revision. */
+const directAddress = (seen: Seen, { candidate, stable }: Rollout): Action | undefined => {
   const { observed } = seen
   const goes = candidate?.state === 'Promoting' && (observed.refusal === undefined || hasTraffic(observed, candidate))
   const serving = goes ? candidate : stable
-  if (serving !== undefined) {
-    actions.push({
-      do: 'apply',
-      object: directService(seen.deployment, serving.revision),
-      why: `users get ${serving.revision}`,
-    })
+  if (serving === undefined) return undefined
+  return {
+    do: 'apply',
+    object: directService(seen.deployment, serving.revision),
+    why: `users get ${serving.revision}`,
   }
-  return actions
 }
 
 const resolving = (seen: Seen, candidate: NonNullable<Rollout['candidate']>): Action[] => {
@@ -145,9 +190,14 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const { target } = seen.observed
   const needed = new Set([...referred, ...(target.kind === 'Revision' ? [target.revision] : [])])
   const selected = seen.observed.service.revision
+  const { spec } = seen.deployment
+  const gone = (name: string): boolean => mayRemove(spec, rollout, seen.observed, name) && isForgotten(seen, rollout)
   const deployments = seen.deployments
-    .filter((name) => mayRemove(seen.deployment.spec, rollout, seen.observed, name))
+    .filter(gone)
     .map((name): Action => ({ do: 'delete', kind: 'Deployment', name, why: `${name} serves nobody any more` }))
+  const services = seen.services
+    .filter((name) => seen.routing.port === undefined || (!seen.deployments.includes(name) && gone(name)))
+    .map((name): Action => ({ do: 'delete', kind: 'Service', name, why: `no router looks for ${name} any more` }))
   const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
   // The Job of a revision that is resolved has ended, though its controller may not have said so yet: it stays for its log.
   const resolved = new Set(seen.revisions.map((r) => r.metadata.name))
@@ -159,7 +209,7 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
       ({ name, revision, finished }) => name !== job && !resolved.has(revision) && !(finished && told.has(revision)),
     )
     .map(({ name }): Action => ({ do: 'delete', kind: 'Job', name, why: `nobody waits for ${name} any more` }))
-  const limit = seen.deployment.spec.revisionHistoryLimit
+  const limit = spec.revisionHistoryLimit
   const revisions = newestFirst(seen.revisions)
     .filter((r) => !needed.has(r.metadata.name) && r.metadata.name !== selected)
     .slice(limit)
@@ -169,5 +219,9 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
       name,
       why: `spec.revisionHistoryLimit keeps ${limit}`,
     }))
-  return [...deployments, ...jobs, ...revisions]
+  return [...deployments, ...services, ...jobs, ...revisions]
 }
+
+/** An object that leaves the routers may still be known to them: its pods stay until all say that they send nothing there. */
+const isForgotten = (seen: Seen, { traffic }: Rollout): boolean =>
+  isRouted(seen.deployment) || seen.routing.port === undefined || isAcknowledged(seen.observed, traffic)

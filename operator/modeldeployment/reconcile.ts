@@ -7,17 +7,15 @@ import { isForbidden, isNotFound } from '../kube/errors.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { Transition } from '../rollout/decision.ts'
 import { act, OutdatedError, type Hands } from './act.ts'
-import type { Observed } from '../rollout/observed.ts'
-import { observe } from './observe.ts'
-import { plan } from './plan.ts'
+import { observe, type Sources } from './observe.ts'
+import { plan, type Seen } from './plan.ts'
 import { isRefused } from './refused.ts'
+import { isRouted, isWatched } from './routing.ts'
 import { modelDeployments } from './resources.ts'
 import type { Watchdog } from './violations.ts'
 
-export interface Reconciler extends Hands {
+export interface Reconciler extends Hands, Sources {
   readonly events: EventRecorder
-  /** The runtime image that new revisions get when the spec names none. */
-  readonly releaseImage: string
   /** Milliseconds since the epoch. */
   readonly clock: () => number
   readonly consistency: Consistency
@@ -31,18 +29,23 @@ const lookAgainMs = 2_000
 /** The same for what may last for days: a name that someone else holds, pods of the serving revision that no node takes. */
 const lookAgainSlowlyMs = 15_000
 
+/** Routers apply a setting within milliseconds; objects of a namespace share the questions, so that many may wait. */
+const lookAtRoutersMs = 250
+/** A settled object whose shares are not verified yet, because too few requests have come. */
+const measureAgainMs = 60_000
+
 /** A plan that turned out to be made from an older state is made anew after this time. */
 const outdatedMs = 100
 
 /** One pass over one object. Safe to repeat at any time, and to cut off between any two lines. */
 export const reconcile = async (context: Reconciler, key: string, signal: AbortSignal): Promise<Outcome> => {
-  const { caches, client, releaseImage, refusedWrites } = context
-  const seen = await observe(caches, client, releaseImage, key, refusedWrites.get(key))
+  const { refusedWrites } = context
+  const now = context.clock()
+  const seen = await observe(context, key, now, refusedWrites.get(key))
   if (seen === undefined) {
     refusedWrites.delete(key)
     return undefined
   }
-  const now = context.clock()
   const { status, transitions, actions, violations, wakeAt } = plan(seen, now)
   context.watchdog(seen.deployment, violations, context.log)
   if (!isDeepStrictEqual(status, seen.deployment.status ?? {})) {
@@ -60,7 +63,7 @@ export const reconcile = async (context: Reconciler, key: string, signal: AbortS
     context.log.debug(error.message)
     return { requeueAfterMs: outdatedMs }
   }
-  return requeue(status, seen.observed.refusal, wakeAt === undefined ? undefined : wakeAt - now)
+  return requeue(seen, status, wakeAt === undefined ? undefined : wakeAt - now)
 }
 
 const writeStatus = async (
@@ -106,13 +109,28 @@ const troubleWords = (status: ModelDeploymentStatus | undefined): { reason: stri
   return { reason: stalled.reason, message: stalled.message }
 }
 
-const requeue = (status: ModelDeploymentStatus, refusal: Observed['refusal'], dueInMs: number | undefined): Outcome => {
+const requeue = (
+  { observed, deployment, routing }: Seen,
+  status: ModelDeploymentStatus,
+  dueInMs: number | undefined,
+): Outcome => {
+  const { refusal, routers } = observed
   const underWay = status.conditions?.some((c) => c.type === 'Reconciling' && c.status === 'True') ?? false
   const soon = underWay && (status.candidate !== undefined || refusal?.passing === true)
+  const asked = routers !== undefined && isWatched(deployment)
+  const moves = isRouted(deployment) && routing.destination.kind === 'Pods'
   const waits = [
+    ...(routers !== undefined && routers.length > 0 && (moves || (asked && isAwaitingRouters(status)))
+      ? [lookAtRoutersMs]
+      : []),
     ...(soon ? [lookAgainMs] : []),
     ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
+    ...(asked || moves ? [isAwaitingRouters(status) || moves ? lookAgainSlowlyMs : measureAgainMs] : []),
     ...(dueInMs === undefined ? [] : [Math.max(dueInMs, 0)]),
   ]
   return waits.length === 0 ? undefined : { requeueAfterMs: Math.min(...waits) }
 }
+
+/** Somebody waits for the routers to apply the newest setting, or to take over the Service. */
+const isAwaitingRouters = ({ traffic }: ModelDeploymentStatus): boolean =>
+  traffic?.routers !== undefined && (traffic.routers.total === 0 || traffic.routers.acked < traffic.routers.total)

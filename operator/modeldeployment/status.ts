@@ -8,6 +8,8 @@ import { percent } from '../rollout/steps.ts'
 import { cut } from '../rollout/text.ts'
 import { weightOf } from '../rollout/traffic.ts'
 import { waitsFor } from '../rollout/words.ts'
+import type { Routing } from './routing.ts'
+import { verifiedOf, withRouters } from './traffic.ts'
 import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
@@ -21,6 +23,7 @@ interface View {
   readonly deployment: ModelDeployment
   readonly rollout: Rollout
   readonly seen: Observed
+  readonly routing: Routing
 }
 
 /**
@@ -32,9 +35,11 @@ export const statusOf = (
   deployment: ModelDeployment,
   rollout: Rollout,
   seen: Observed,
+  routing: Routing,
   now: number,
 ): ModelDeploymentStatus => {
-  const view = { deployment, rollout, seen }
+  const traffic = trafficOf(deployment, rollout, seen, routing)
+  const view = { deployment, rollout: traffic === undefined ? rollout : { ...rollout, traffic }, seen, routing }
   const serving = seen.service.revision
   const stablePods = podsOf(view, rollout.stable?.revision)
   const { analysis } = deployment.status ?? {}
@@ -48,7 +53,7 @@ export const statusOf = (
     ...(rollout.candidate && {
       candidate: { ...rollout.candidate, weight: candidateShare(rollout, rollout.candidate.revision, direct, serving) },
     }),
-    ...(direct && serving !== undefined && { traffic: trafficTo(serving, deployment.status?.traffic) }),
+    ...(traffic && { traffic }),
     ...(analysis && { analysis }),
     ...(lastCommand && { lastCommand }),
     replicas: stablePods?.total ?? 0,
@@ -60,13 +65,36 @@ export const statusOf = (
 const candidateShare = (rollout: Rollout, revision: string, direct: boolean, serving: string | undefined): string =>
   direct ? (serving === revision ? '100%' : '0%') : percent(weightOf(rollout.traffic, revision))
 
-/** Direct mode has one setting, everything to one revision; each move is a new epoch. */
+const trafficOf = (
+  deployment: ModelDeployment,
+  rollout: Rollout,
+  seen: Observed,
+  routing: Routing,
+): ModelDeploymentStatus['traffic'] => {
+  if (!isDirect(deployment.spec))
+    return rollout.traffic === undefined ? undefined : withRouters(deployment, rollout.traffic, seen, routing)
+  const before = deployment.status?.traffic
+  // The Service has yet to leave the routers: they go on as they are told.
+  if (routing.destination.kind === 'Routers') return before
+  const serving = seen.service.revision
+  return serving === undefined ? undefined : trafficTo(serving, before, routing.port)
+}
+
+/**
+ * Direct mode has one setting, everything to one revision; each move is a new epoch. The port stays for as long as
+ * clients may still be on the routers, which then know where everything goes.
+ */
 const trafficTo = (
   revision: string,
   before: ModelDeploymentStatus['traffic'],
+  port: number | undefined,
 ): NonNullable<ModelDeploymentStatus['traffic']> => {
   const same = before?.weights.length === 1 && before.weights[0]?.revision === revision
-  return { epoch: (before?.epoch ?? 0) + (same ? 0 : 1), weights: [{ revision, weight: 1000 }] }
+  return {
+    epoch: (before?.epoch ?? 0) + (same ? 0 : 1),
+    ...(port !== undefined && { port }),
+    weights: [{ revision, weight: 1000 }],
+  }
 }
 
 const phaseOf = (view: View): string => {
@@ -82,11 +110,9 @@ const conditionsOf = (view: View, now: number): Condition[] => {
   const claims: Record<ConditionType, Claim> = {
     ...progressOf(view),
     Available: availableOf(view),
-    TrafficVerified: [
-      'Unknown',
-      'NotMeasured',
-      'traffic.mode Direct sends every request to one revision; no router counts them.',
-    ],
+    TrafficVerified: isDirect(view.deployment.spec)
+      ? ['Unknown', 'NotMeasured', 'traffic.mode Direct sends every request to one revision; no router counts them.']
+      : verifiedOf(view.rollout.traffic, view.routing.problem),
     Paused: view.deployment.spec.rollout.paused
       ? ['True', 'Paused', 'spec.rollout.paused holds every step forward; set it to false to go on.']
       : ['False', 'NotPaused', 'Nothing holds the rollout.'],
@@ -184,13 +210,23 @@ const settled = (view: View): Progress => {
   }
 }
 
-const availableOf = ({ rollout, seen, deployment }: View): Claim => {
-  const serving = seen.service.revision
+/** The revision that users get, or most of them. */
+const servingOf = ({ rollout, seen, routing: { destination } }: View): string | undefined => {
+  if (destination.kind === 'Routers')
+    return rollout.traffic?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
+  return seen.service.revision ?? (destination.kind === 'Pods' ? destination.revision : undefined)
+}
+
+const availableOf = (view: View): Claim => {
+  const { rollout, seen, deployment, routing } = view
+  const serving = servingOf(view)
   if (serving === undefined && rollout.stable !== undefined) {
     const again = deployment.spec.suspend ? 'is made again when spec.suspend is false' : 'is being made again'
     return ['False', 'ServiceMissing', `Service ${deployment.metadata.name} was deleted; it ${again}.`]
   }
   if (serving === undefined) return ['False', 'NoVersionYet', 'No version has been rolled out yet.']
+  if (routing.destination.kind === 'Routers' && routing.readyRouters === 0)
+    return ['False', 'RoutersNotReady', routing.problem ?? 'The Service lists no router that is ready.']
   // While the Service moves, its endpoints may still be those of the revision before: whoever is listed answers.
   const ready = Object.values(seen.service.readyEndpoints).reduce((sum, count) => sum + count, 0)
   const version = [rollout.stable, rollout.candidate].find((r) => r?.revision === serving)?.version ?? serving

@@ -2,7 +2,8 @@
 import { revisionIntent } from '../../api/identity.ts'
 import type { ModelDeployment } from '../../api/modeldeployment.ts'
 import type { FrozenPodTemplate, ModelRevision } from '../../api/modelrevision.ts'
-import { childLabels, labelKeys, ownerReference, resolveJobName, revisionLabels } from '../names.ts'
+import { childLabels, labelKeys, ownerReference, resolveJobName, revisionLabels, rolloutAnnotation } from '../names.ts'
+import { routerLabels } from '../../routers/desired.ts'
 import { renderPodTemplate, renderResolveTemplate, type Resolved } from './podtemplate.ts'
 
 /** How long a finished resolve Job stays for a person to read its log, in seconds. */
@@ -74,16 +75,21 @@ export const modelRevision = (owner: ModelDeployment, resolved: ResolvedModel): 
   }
 }
 
-/** The Deployment of one revision. Its template is the frozen one, so only `replicas` ever changes. */
+/** The Deployment of one revision. Its template is the frozen one, so only `replicas` and the stamp ever change. */
 export const revisionDeployment = (
   owner: ModelDeployment,
   revision: string,
   podTemplate: FrozenPodTemplate,
   replicas: number,
+  /** The number of the rollout that needs it. */
+  stamp?: number,
 ) => ({
   apiVersion: 'apps/v1',
   kind: 'Deployment',
-  metadata: childMetadata(owner, revision, revisionLabels(owner.metadata.name, revision)),
+  metadata: {
+    ...childMetadata(owner, revision, revisionLabels(owner.metadata.name, revision)),
+    ...(stamp !== undefined && { annotations: { [rolloutAnnotation]: String(stamp) } }),
+  },
   spec: {
     replicas,
     revisionHistoryLimit: 0,
@@ -102,5 +108,34 @@ export const directService = (owner: ModelDeployment, revision: string) => ({
   spec: {
     selector: { [labelKeys.modelDeployment]: owner.metadata.name, [labelKeys.revision]: revision },
     ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }],
+  },
+})
+
+/** The stable address in mode Router: the routers of the namespace, on the object's own port, whatever they weigh. */
+export const routedService = (owner: ModelDeployment, port: number) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: childMetadata(owner, owner.metadata.name, childLabels(owner.metadata.name)),
+  spec: {
+    selector: routerLabels,
+    ports: [
+      { name: 'http', port: 80, protocol: 'TCP', targetPort: port },
+      { name: 'grpc', port: 9000, protocol: 'TCP', targetPort: port },
+    ],
+  },
+})
+
+/** Through its EndpointSlices the routers know the pods of one revision; it is no address for users. */
+export const revisionService = (owner: ModelDeployment, revision: string) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: childMetadata(owner, revision, revisionLabels(owner.metadata.name, revision)),
+  spec: {
+    clusterIP: 'None',
+    selector: { [labelKeys.modelDeployment]: owner.metadata.name, [labelKeys.revision]: revision },
+    ports: [
+      { name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 },
+      { name: 'grpc', port: 9000, protocol: 'TCP', targetPort: 9000 },
+    ],
   },
 })

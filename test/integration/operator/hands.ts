@@ -14,8 +14,8 @@ import { silent } from '../../../operator/telemetry/log.ts'
 
 /** What a node does with a pod. */
 export type Play =
-  /** The pod runs and is Ready. */
-  | { readonly do: 'serve' }
+  /** The pod runs and is Ready; at an address of its own that leads nowhere, unless one is given. */
+  | { readonly do: 'serve'; readonly ip?: string }
   /** The pod runs and is not Ready. */
   | { readonly do: 'start' }
   /** The container has ended, with this termination message. A serving pod then waits to be started again. */
@@ -221,10 +221,15 @@ const statusOf = (pod: Pod, part: Exclude<Play, { do: 'nothing' }>): object => {
   const once = pod.spec?.restartPolicy === 'Never'
   const ready = part.do === 'serve'
   const flags = { PodScheduled: true, Initialized: part.do !== 'wait', ContainersReady: ready, Ready: ready }
-  const ip = addressOf(pod)
+  const ip = (part.do === 'serve' ? part.ip : undefined) ?? addressOf(pod)
   return {
     phase: phaseOf(part, once),
-    conditions: Object.entries(flags).map(([type, so]) => ({ type, status: so ? 'True' : 'False' })),
+    conditions: Object.entries(flags).map(([type, so]) => ({
+      type,
+      status: so ? 'True' : 'False',
+      // Without it a pod never counts as having been ready for minReadySeconds.
+      lastTransitionTime: new Date().toISOString(),
+    })),
     podIP: ip,
     podIPs: [{ ip }],
     initContainerStatuses: (pod.spec?.initContainers ?? []).map((c) =>

@@ -55,6 +55,8 @@ export const startOperator = (options: OperatorOptions): OperatorProcess => {
     POD_NAMESPACE: namespace,
     SLIPWAY_WATCH_NAMESPACES: namespace,
     SLIPWAY_RUNTIME_IMAGE: runtimeImage,
+    SLIPWAY_ROUTER_AGENT_IMAGE: 'registry.test/slipway-operator:1',
+    SLIPWAY_ENVOY_IMAGE: 'registry.test/envoy:1',
     SLIPWAY_METRICS_PORT: '0',
     SLIPWAY_HEALTH_PORT: '0',
     ...environment,

@@ -1,0 +1,60 @@
+// status.traffic, and whether the shares that users got are those that were asked for. Pure. What is written here moves
+// only with an epoch, an acknowledgement or a judgement: a settled object is never written again.
+import type { Reason } from '../api/conditions.ts'
+import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { Observed } from '../rollout/observed.ts'
+import { acknowledgements } from '../rollout/traffic.ts'
+import { enoughRequests, shareInWords, sharesOff } from '../routers/shares.ts'
+import type { Routing } from './routing.ts'
+import { sentence } from './sentence.ts'
+
+type Traffic = NonNullable<ModelDeploymentStatus['traffic']>
+
+/**
+ * The setting with the port, who has applied it, and what was measured. `routers` stays as it is once all have
+ * applied the epoch: routers come and go later, and that is no news about this setting.
+ */
+export const withRouters = (
+  deployment: ModelDeployment,
+  setting: Traffic,
+  seen: Observed,
+  { port, measured }: Routing,
+): Traffic => {
+  const before = deployment.status?.traffic
+  const same = before?.epoch === setting.epoch ? before : undefined
+  const { total, acked } = acknowledgements(seen, setting)
+  const settled = same?.routers !== undefined && same.routers.total > 0 && same.routers.acked === same.routers.total
+  const shares = (same && measured) ?? same?.measured
+  return {
+    epoch: setting.epoch,
+    ...(port !== undefined && { port }),
+    weights: setting.weights,
+    ...(setting.mirror && { mirror: setting.mirror }),
+    routers: settled && same.routers !== undefined ? same.routers : { total, acked },
+    ...(shares && { measured: [...shares] }),
+  }
+}
+
+/** The condition TrafficVerified of an object in mode Router, read from what its status says. */
+export const verifiedOf = (
+  traffic: Traffic | undefined,
+  /** What stands in the way of the routers. */
+  problem?: string,
+): readonly [status: 'True' | 'False' | 'Unknown', reason: Reason, message: string] => {
+  if (traffic === undefined || traffic.weights.length === 0)
+    return ['Unknown', 'NotMeasured', 'No version gets requests yet.']
+  const { epoch, routers, weights, measured } = traffic
+  if (routers === undefined || routers.total === 0 || routers.acked < routers.total) {
+    const { acked, total } = routers ?? { acked: 0, total: 0 }
+    const why = problem === undefined ? '' : ` ${sentence(problem)}`
+    return ['Unknown', 'AwaitingRouters', `${acked} of ${total} routers have applied epoch ${epoch}.${why}`]
+  }
+  if (measured === undefined) {
+    const message = `All ${routers.total} routers have applied epoch ${epoch}; fewer than the ${enoughRequests(weights)} requests that a judgement needs have come since.`
+    return ['Unknown', 'TooFewRequests', message]
+  }
+  const off = sharesOff(weights, measured)
+  if (off.length > 0) return ['False', 'SharesOff', `In epoch ${epoch} ${off.join('; ')}.`]
+  const shares = measured.map((share) => `${share.revision} got ${shareInWords(share)}`)
+  return ['True', 'Verified', `In epoch ${epoch} ${shares.join('; ')}, as asked.`]
+}
