@@ -82,7 +82,7 @@ describe('a model behind routers', () => {
       keepPreviousFor: '10m',
     }
     await applyModel(world.shell, world.namespace, 'vad', silero('v6', { rollout }))
-    await waitFor('sharing 20% out', ({ status }) => status?.candidate?.substep === 'Analyse')
+    await waitFor('sharing 20% out', ({ status }) => status?.traffic?.weights.length === 2)
     await killOperator(world.cluster, false)
     const shared = await waitFor('verified at 20%', (model) => {
       return model.status?.traffic?.weights.length === 2 && conditionOf(model, 'TrafficVerified')?.status === 'True'
