@@ -3,6 +3,8 @@
 import type { ModelDeployment, ModelDeploymentSpec } from '../operator/api/modeldeployment.ts'
 import type { ModelRevision } from '../operator/api/modelrevision.ts'
 import { revisionHash } from '../operator/api/identity.ts'
+import { listenerPorts } from '../operator/api/routerstate.ts'
+import type { Routing } from '../operator/modeldeployment/routing.ts'
 import { statusOf } from '../operator/modeldeployment/status.ts'
 import { targetOf } from '../operator/modeldeployment/target.ts'
 import { isDirect, without, type Rollout } from '../operator/rollout/decision.ts'
@@ -223,9 +225,17 @@ const promotion = (
   by: '',
 })
 
+/** The way from users to pods in the same world: every router is there and ready. */
+export const idealRouting = ({ spec, status }: ModelDeployment, { service, routers = [] }: Observed): Routing => {
+  const port = status?.traffic?.port ?? listenerPorts.first
+  if (!isDirect(spec)) return { destination: { kind: 'Routers' }, port, readyRouters: routers.length }
+  const { revision } = service
+  return { destination: revision === undefined ? { kind: 'Nowhere' } : { kind: 'Pods', revision }, readyRouters: 0 }
+}
+
 /** Why the end is not what the spec asks for; undefined where it is. */
 const heldBy = (deployment: ModelDeployment, rollout: Rollout, seen: Observed, now: number): Forecast['held'] => {
-  const { conditions = [] } = statusOf(deployment, rollout, seen, now)
+  const { conditions = [] } = statusOf(deployment, rollout, seen, idealRouting(deployment, seen), now)
   const find = (type: string) => conditions.find((c) => c.type === type)
   const [ready, stalled] = [find('Ready'), find('Stalled')]
   if (ready === undefined || ready.status === 'True') return undefined

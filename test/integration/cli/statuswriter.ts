@@ -1,7 +1,7 @@
 // Writes the status of a ModelDeployment in mode Router as the operator does: the same state machine and the same words,
 // from a world in which pods get ready and routers agree at once. It stands in for what the operator's process does not
 // do yet in that mode; requests, pods and routers are not there. It writes nothing but status.
-import { factsOf, idealWorld } from '../../../cli/forecast.ts'
+import { factsOf, idealRouting, idealWorld } from '../../../cli/forecast.ts'
 import type { ModelDeployment } from '../../../operator/api/modeldeployment.ts'
 import { canonicalJson, revisionHash } from '../../../operator/api/identity.ts'
 import type { KubeClient } from '../../../operator/kube/client.ts'
@@ -49,7 +49,8 @@ export const statusWriter = (client: KubeClient, namespace: string, name: string
       idealWorld(object, rollout, target, kept.map(factsOf), running)
     const command = commandOf(object)
     const seen = { ...world(wantedPods(spec, rollout, world([]))), ...(command && { command }) }
-    const written = statusOf(object, next(spec, rollout, seen, Date.now()).rollout, seen, Date.now())
+    const after = next(spec, rollout, seen, Date.now()).rollout
+    const written = statusOf(object, after, seen, idealRouting(object, seen), Date.now())
     if (canonicalJson(written) === canonicalJson(status)) return false
     try {
       await client.updateStatus(modelDeployments, { ...object, status: written })
