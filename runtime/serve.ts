@@ -223,7 +223,6 @@ function logLoaded(
     'batching.measured': batching.measured,
     'threads.workers': plan.workers,
     'threads.intra_op': plan.intraOpThreads,
-    'threads.spinning': plan.spinning,
     'threads.reason': why,
     'threads.measured': tried,
   })

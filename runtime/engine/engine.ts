@@ -21,5 +21,4 @@ export type Device = 'CPU' | 'GPU'
 export interface EngineOptions {
   readonly device: Device
   readonly intraOpThreads: number
-  readonly spinning: boolean
 }

@@ -20,11 +20,7 @@ import { gpuFault, gpuSurroundings, providerTimes } from './gpu.ts'
  * @param sizeBytes the file's size, for messages
  * @throws Fault `ModelInvalid` or `ModelUnsupported`
  */
-export function loadOnnx(
-  file: string,
-  sizeBytes: number,
-  { device, intraOpThreads, spinning }: EngineOptions,
-): OnnxEngine {
+export function loadOnnx(file: string, sizeBytes: number, { device, intraOpThreads }: EngineOptions): OnnxEngine {
   const session = new runtime.InferenceSession()
   const profiles = device === 'GPU' ? mkdtempSync(join(tmpdir(), 'slipway-profile-')) : undefined
   try {
@@ -37,7 +33,8 @@ export function loadOnnx(
       executionMode: 'sequential',
       // Every failure is thrown too; the native logger would only add unstructured lines to stderr.
       logSeverityLevel: 4,
-      extra: { session: { intra_op: { allow_spinning: spinning ? '1' : '0' } } },
+      // A pod shares its node, limit or not: threads that wait for work must not burn the neighbours' CPU (decision 0075).
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
     })
   } catch (error) {
     const words = wordsOf(error)

@@ -31,7 +31,7 @@ const plans = [
   [1, 4],
   [2, 2],
   [4, 1],
-].map(([workers = 1, intraOpThreads = 1]) => ({ workers, intraOpThreads, spinning: false }))
+].map(([workers = 1, intraOpThreads = 1]) => ({ workers, intraOpThreads }))
 const load = async (runMs: number | undefined, loadMs: number | string, count = 4) => {
   const pool = new EnginePool({ entry, stuckAfterMs: 60_000 })
   const order = {

@@ -71,10 +71,7 @@ export class EnginePool {
    * Loads the model under the first plan, tries the others if there are any and it is worth it, and stays with the best.
    * @throws Fault when the model cannot be loaded
    */
-  async load(
-    order: Omit<LoadOrder, 'type' | 'intraOpThreads' | 'spinning'>,
-    plans: readonly ThreadPlan[],
-  ): Promise<PoolLoaded> {
+  async load(order: Omit<LoadOrder, 'type' | 'intraOpThreads'>, plans: readonly ThreadPlan[]): Promise<PoolLoaded> {
     const [begin, ...others] = plans
     if (begin === undefined) throw new Error('a pool needs a plan')
     const first = await this.#start(begin, order)
@@ -122,7 +119,7 @@ export class EnginePool {
   /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */
   async #start(
     { workers, ...engine }: ThreadPlan,
-    order: Omit<LoadOrder, 'type' | 'intraOpThreads' | 'spinning'>,
+    order: Omit<LoadOrder, 'type' | 'intraOpThreads'>,
   ): Promise<{ readonly threads: EngineThread[]; readonly reply: LoadedReply }> {
     const { entry, now, onWorked } = this.#options
     const events: ThreadEvents = { onChange: () => this.#onChange(), ...(onWorked === undefined ? {} : { onWorked }) }

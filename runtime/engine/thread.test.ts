@@ -64,7 +64,7 @@ const start = async (workers = 1) => {
       warmupRequests: 0,
       maxBatch: 1,
     },
-    [{ workers, intraOpThreads: 1, spinning: false }],
+    [{ workers, intraOpThreads: 1 }],
   )
   state.enter({ name: 'Serving' })
   const send = (told: string) => scheduler.submit(wire, new Uint8Array(Buffer.from(told)))

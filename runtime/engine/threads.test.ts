@@ -1,25 +1,24 @@
 import { describe, expect, test } from '@jest/globals'
 import { affordable, choosePlan, planThreads, type ThreadPlan } from './threads.ts'
 
-const print = ({ workers, intraOpThreads, spinning }: ThreadPlan): string =>
-  `${workers}x${intraOpThreads}${spinning ? ' spinning' : ''}`
+const print = ({ workers, intraOpThreads }: ThreadPlan): string => `${workers}x${intraOpThreads}`
 const read = (text: string): ThreadPlan => {
   const [workers = 1, intraOpThreads = 1] = text.split('x').map(Number)
-  return { workers, intraOpThreads, spinning: false }
+  return { workers, intraOpThreads }
 }
 
 test.each([
-  { cores: 8, quota: undefined, setting: 'Auto', plans: ['1x1', '1x8 spinning', '2x4', '8x1'] },
+  { cores: 8, quota: undefined, setting: 'Auto', plans: ['1x1', '1x8', '2x4', '8x1'] },
   { cores: 8, quota: 1, setting: 'Auto', plans: ['1x1'] },
   { cores: 8, quota: 0.5, setting: 'Auto', plans: ['1x1'] },
   { cores: 8, quota: 1.5, setting: 'Auto', plans: ['1x1'] },
   { cores: 8, quota: 2.9, setting: 'Auto', plans: ['1x1', '1x2', '2x1'] },
-  { cores: 2, quota: 4, setting: 'Auto', plans: ['1x1', '1x2 spinning', '2x1'] },
+  { cores: 2, quota: 4, setting: 'Auto', plans: ['1x1', '1x2', '2x1'] },
   { cores: 1, quota: undefined, setting: 'Auto', plans: ['1x1'] },
   { cores: 64, quota: 32, setting: 'Auto', plans: ['1x1', '1x32', '2x16', '8x1'] },
   { cores: 8, quota: 2, setting: 4, plans: ['1x4'] },
   { cores: 2, quota: undefined, setting: 16, plans: ['1x16'] },
-  { cores: 8, quota: undefined, setting: 4, plans: ['1x4 spinning'] },
+  { cores: 8, quota: undefined, setting: 4, plans: ['1x4'] },
 ] as const)('$cores cores, quota $quota, threads $setting → $plans', ({ cores, quota, setting, plans }) => {
   expect(planThreads({ cores, quota }, setting).map(print)).toEqual(plans)
 })

@@ -10,12 +10,10 @@ export interface ThreadPlan {
   readonly workers: number
   /** Threads inside one run of a session. */
   readonly intraOpThreads: number
-  /** Whether idle threads of the session burn CPU while they wait for work. */
-  readonly spinning: boolean
 }
 
 /** One worker with one thread: where a GPU computes, or as a beginning. */
-export const onePlan: ThreadPlan = { workers: 1, intraOpThreads: 1, spinning: false }
+export const onePlan: ThreadPlan = { workers: 1, intraOpThreads: 1 }
 
 /** A plan and how many rows a second its workers ran together. */
 export interface MeasuredPlan extends ThreadPlan {
@@ -29,13 +27,7 @@ export interface MeasuredPlan extends ThreadPlan {
  */
 export function planThreads({ cores, quota }: CpuLimits, setting: number | 'Auto'): readonly ThreadPlan[] {
   const usable = Math.min(cores, quota ?? cores)
-  const plan = (workers: number, intraOpThreads: number): ThreadPlan => ({
-    workers,
-    intraOpThreads,
-    // A spinning thread uses up the quota of the threads that compute, and more threads than cores spin against each other.
-    spinning:
-      workers === 1 && intraOpThreads > 1 && intraOpThreads <= usable && (quota === undefined || quota >= cores),
-  })
+  const plan = (workers: number, intraOpThreads: number): ThreadPlan => ({ workers, intraOpThreads })
   if (setting !== 'Auto') return [plan(1, setting)]
   const whole = Math.max(1, Math.floor(usable))
   if (whole === 1) return [plan(1, 1)]

@@ -39,7 +39,6 @@ export async function inspectModel(options: InspectOptions): Promise<Inspection>
       maxBatch: 1,
       device: 'CPU',
       intraOpThreads,
-      spinning: false,
     })
     return { signature, selfTest }
   } finally {

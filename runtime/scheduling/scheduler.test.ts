@@ -70,7 +70,7 @@ const start = async (workers: number, options: Partial<SchedulerOptions> = {}) =
       warmupRequests: 0,
       maxBatch: 'Auto',
     },
-    [{ workers, intraOpThreads: 1, spinning: false }],
+    [{ workers, intraOpThreads: 1 }],
   )
   const send = (bytes: readonly number[], how = {}) => scheduler.submit(wire, Uint8Array.from(bytes), how)
   /** Gives the worker something that takes a while, and resolves when it is at it. */
