@@ -181,9 +181,16 @@ describe('the life of a release', () => {
       { verb: 'create', resource: 'pods', namespace: 'team-a' },
       { verb: 'create', resource: 'pods/exec', namespace: 'team-a' },
       { verb: 'get', resource: 'pods/log', namespace: 'team-a' },
-      { verb: 'delete', resource: 'services', namespace: 'team-a' },
       { verb: 'get', resource: 'configmaps', namespace: 'team-a' },
-      { verb: 'create', group: 'rbac.authorization.k8s.io', resource: 'roles', namespace: 'team-a' },
+      // It makes the routers' Role, and can put nothing into it that it does not hold itself.
+      ...['escalate', 'bind'].map((verb) => ({
+        verb,
+        group: 'rbac.authorization.k8s.io',
+        resource: 'roles',
+        namespace: 'team-a',
+      })),
+      { verb: 'create', group: 'rbac.authorization.k8s.io', resource: 'clusterroles' },
+      { verb: 'create', group: 'rbac.authorization.k8s.io', resource: 'clusterrolebindings' },
       { verb: 'list', resource: 'nodes' },
       ...leases('team-a'),
       ...leases('slipway-system', 'somebody-else'),
