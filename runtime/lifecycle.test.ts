@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { identityModel, loopModel } from '../test/fixtures/onnx.ts'
 import { call, infer, runCommand, startServer, type Server } from '../test/fixtures/runtime.ts'
 
@@ -114,6 +116,16 @@ describe('a termination signal', () => {
     server.signal('SIGTERM')
     expect((await running).status).toBe(200)
     expect(await server.finished).toEqual({ code: 0, signal: null })
+  })
+
+  test('does not wait for a connection on which nothing was ever asked', async () => {
+    const server = await startServer(loopModel(), { SLIPWAY_DRAIN_DELAY_MS: '0' })
+    await server.ready()
+    const silent = connect(Number(new URL(server.url).port), '127.0.0.1')
+    await once(silent, 'connect')
+    server.signal('SIGTERM')
+    expect(await server.finished).toEqual({ code: 0, signal: null })
+    silent.destroy()
   })
 
   test('that comes twice ends the process in the middle of a prediction, cleanly', async () => {

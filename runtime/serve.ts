@@ -150,13 +150,17 @@ export async function serve(config: Config, { entry, log, signals, exit, version
       live.doing('verifying the model file')
       const { sizeBytes, digest } = await verifyFile(live.spec.file, live.spec.digest)
       const memory = readMemoryLimit()
-      const others = models.list().reduce((sum, { facts }) => sum + (facts?.sizeBytes ?? 0), 0)
+      const others = models
+        .list()
+        .reduce((sum, { facts }) => sum + (facts === undefined ? 0 : facts.sizeBytes * facts.loaded.plan.workers), 0)
       checkMemory(sizeBytes + others, memory)
       const { device, maxBatch, warmupRequests } = config
       const [begin, ...further] = plans
       const fitting = affordable(further, sizeBytes, ownMemoryBytes + 2 * others, memory)
       const order = { device, sizeBytes, maxBatch, warmupRequests }
-      const loaded = await live.load(digest, order, begin === undefined ? [] : [begin, ...fitting])
+      // Where nothing fits beside the first plan, one worker with all threads takes its place: it needs no more memory.
+      const first = fitting.length === 0 ? (further[0] ?? begin) : begin
+      const loaded = await live.load(digest, order, first === undefined ? [] : [first, ...fitting])
       logLoaded(log, live, { sizeBytes, digest }, loaded)
     },
   })

@@ -55,6 +55,25 @@ describe('batches are allowed', () => {
 })
 
 describe('batches are refused', () => {
+  test('to a model that keeps its rows apart only while a sequence has one element', () => {
+    // A reshape to [sequence, batch] where a transpose was meant: right for a batch of one, and for a sequence of one.
+    const mixing: Engine = {
+      signature: {
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, -1] }],
+        outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }],
+      },
+      run([input]) {
+        const [batch = 1, length = 1] = input?.shape ?? []
+        const data = input?.data as Float32Array
+        const sums = new Float32Array(batch)
+        for (let i = 0; i < batch * length; i += 1) sums[i % batch] = (sums[i % batch] ?? 0) + (data[i] ?? 0)
+        return [tensor('y', 'FP32', [batch], sums)]
+      },
+      dispose() {},
+    }
+    expect(testBatching(mixing, [zeros('x', 'FP32', [1, 1])])).toMatchObject({ ok: false })
+  })
+
   test.each<[string, (rows: number[][]) => number[][], string]>([
     [
       'subtracts the mean of the batch',

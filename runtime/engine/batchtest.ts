@@ -4,7 +4,7 @@
  */
 import { Fault } from '../errors.ts'
 import { fromHalf } from '../protocols/half.ts'
-import { elementCount, tensor, type Datatype, type Signature, type Tensor, type TensorSpec } from '../tensor.ts'
+import { elementCount, tensor, zeros, type Datatype, type Signature, type Tensor, type TensorSpec } from '../tensor.ts'
 import { RowsLost, stack, unstack } from './batch.ts'
 import type { Engine } from './engine.ts'
 
@@ -37,7 +37,8 @@ export function testBatching(
   let reason = 'the model refused every invented value'
   for (const spread of spreads) {
     try {
-      return comparePairs(engine, sample, outputs, spread, now)
+      const proved = comparePairs(engine, sample, outputs, spread, now)
+      return proved.ok ? proveWider(engine, sample, outputs, spread, now, proved) : proved
     } catch (error) {
       if (error instanceof RowsLost) return { ok: false, reason: error.message }
       if (!(error instanceof Fault)) throw error
@@ -46,6 +47,44 @@ export function testBatching(
     }
   }
   return { ok: false, reason }
+}
+
+/**
+ * A model may keep rows apart only as long as its other dimensions are 1: a reshape where a transpose was meant does. So
+ * where they were guessed as 1 the proof is made once more with a few of them, if the model takes that.
+ */
+function proveWider(
+  engine: Engine,
+  sample: readonly Tensor[],
+  outputs: readonly string[],
+  spread: number,
+  now: () => number,
+  proved: BatchTest,
+): BatchTest {
+  const wide = widened(engine.signature, sample)
+  if (wide === undefined) return proved
+  try {
+    const again = comparePairs(engine, wide, outputs, spread, now)
+    return again.ok ? proved : again
+  } catch (error) {
+    if (error instanceof Fault) return proved
+    throw error
+  }
+}
+
+/** The sample with every dynamic dimension but the first, where it was guessed as 1, at 3; undefined where there is none. */
+function widened({ inputs }: Signature, sample: readonly Tensor[]): readonly Tensor[] | undefined {
+  const isGuessed = (at: number, axis: number, size: number): boolean =>
+    axis > 0 && size === 1 && inputs[at]?.shape[axis] === -1
+  if (!sample.some(({ shape }, at) => shape.some((size, axis) => isGuessed(at, axis, size)))) return undefined
+  const wide = sample.map(({ name, datatype, shape }, at) =>
+    zeros(
+      name,
+      datatype,
+      shape.map((size, axis) => (isGuessed(at, axis, size) ? 3 : size)),
+    ),
+  )
+  return wide.every(({ shape }) => elementCount(shape) <= 2 ** 22) ? wide : undefined
 }
 
 function comparePairs(

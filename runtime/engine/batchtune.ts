@@ -3,6 +3,7 @@
  * batches, others nothing (research of the project: CPU convolutions gain 0 to 20 %).
  * It must end within its budget, and must not choose runs so long that whoever comes next waits for ages.
  */
+import { Fault } from '../errors.ts'
 import type { Tensor } from '../tensor.ts'
 import { stack } from './batch.ts'
 import type { Engine } from './engine.ts'
@@ -36,7 +37,7 @@ export function tuneBatch(
   { budgetMs, maxRunMs, maxBytes }: TuneLimits = usual,
 ): Batching {
   const outputs = engine.signature.outputs.map(({ name }) => name)
-  const rowBytes = row.reduce((sum, { data }) => sum + ('byteLength' in data ? data.byteLength : data.length * 16), 0)
+  const rowBytes = bytesOf(row)
   const end = now() + budgetMs
   const measured: BatchRate[] = []
   for (const size of sizes) {
@@ -47,8 +48,13 @@ export function tuneBatch(
       engine.run(inputs, outputs)
       return now() - started
     }
-    // The first run of a new shape plans its memory.
-    if (run() > maxRunMs && size > 1) break
+    // The first run of a new shape plans its memory. A model may well have a greatest batch of its own.
+    try {
+      if (run() > maxRunMs && size > 1) break
+    } catch (error) {
+      if (size === 1 || !(error instanceof Fault)) throw error
+      break
+    }
     const times: number[] = []
     const started = now()
     do times.push(run())
@@ -58,6 +64,13 @@ export function tuneBatch(
   }
   return choose(measured)
 }
+
+/** Bytes of a request's inputs, at least 1; texts are guessed at. */
+export const bytesOf = (row: readonly Tensor[]): number =>
+  Math.max(
+    1,
+    row.reduce((sum, { data }) => sum + ('byteLength' in data ? data.byteLength : data.length * 16), 0),
+  )
 
 /** The smallest size that is nearly as fast as the fastest; 1 when no size is worth it. */
 export function choose(measured: readonly BatchRate[]): Batching {

@@ -2,6 +2,7 @@
  * The inference workers of one model: started one after another, the least busy one gets the next request.
  * It must not queue: what no worker can take now is the scheduler's business.
  */
+import { wordsOf } from '../errors.ts'
 import type { Signature, TensorSpec } from '../tensor.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
@@ -102,9 +103,16 @@ export class EnginePool {
     if (expectedMs > tuneBudgetMs) return take(usual, `trying all plans would take ${Math.round(expectedMs / 1000)} s`)
 
     const tried = [{ plan: begin, threads: first.threads, perSecond: await rate(first.threads) }]
+    const failed: string[] = []
     for (const plan of others) {
       // oxlint-disable-next-line no-await-in-loop -- plans would disturb each other
-      const { threads } = await this.#start(plan, again)
+      const started = await this.#start(plan, again).catch((error: unknown) => wordsOf(error))
+      if (typeof started === 'string') {
+        // The model serves under the first plan already: one that cannot be started is no choice, and no reason to give up.
+        failed.push(`; ${plan.workers}x${plan.intraOpThreads} could not be started: ${started}`)
+        continue
+      }
+      const { threads } = started
       // oxlint-disable-next-line no-await-in-loop
       tried.push({ plan, threads, perSecond: await rate(threads) })
     }
@@ -113,7 +121,8 @@ export class EnginePool {
     if (chosen === undefined) throw new Error('the chosen plan is not among those tried')
     this.#threads = chosen.threads
     await closeAll(tried.flatMap(({ threads }) => (threads === chosen.threads ? [] : threads)))
-    return { ...first.reply, plan: chosen.plan, tried: measured, why: 'it was the fastest, or nearly' }
+    const why = `it was the fastest, or nearly${failed.join('')}`
+    return { ...first.reply, plan: chosen.plan, tried: measured, why }
   }
 
   /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */

@@ -6,7 +6,7 @@ import { fault } from '../errors.ts'
 import type { Tensor } from '../tensor.ts'
 import { stack } from './batch.ts'
 import { testBatching, type BatchTest } from './batchtest.ts'
-import { tuneBatch } from './batchtune.ts'
+import { bytesOf, tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
 import { gpuShare } from './gpu.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
@@ -75,10 +75,11 @@ function decideBatching(
     maxBatch === 'Auto'
       ? tuneBatch(engine, test.row)
       : { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] }
-  const { maxSize } = batching
-  const asks = Array.from({ length: Math.min(maxSize, maxSampleRows) }, () => ({ inputs: test.row, outputs: [] }))
-  return { batching, sample: { inputs: stack(asks), rows: asks.length } }
+  const rows = Math.max(1, Math.min(batching.maxSize, maxSampleRows, Math.floor(maxSampleBytes / bytesOf(test.row))))
+  const asks = Array.from({ length: rows }, () => ({ inputs: test.row, outputs: [] }))
+  return { batching, sample: { inputs: stack(asks), rows } }
 }
 
-/** A maximum that somebody asked for may be far larger than what is worth measuring. */
-const maxSampleRows = 64
+/** Every worker keeps the sample, and a maximum that somebody asked for may be far larger than what is worth measuring. */
+const maxSampleRows = 8
+const maxSampleBytes = 8 * 1024 * 1024

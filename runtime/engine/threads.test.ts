@@ -40,6 +40,8 @@ describe('of plans that were measured', () => {
 test('plans whose workers do not fit into memory are not tried', () => {
   const plans = ['1x4', '2x2', '4x1'].map(read)
   expect(affordable(plans, 100, 50, undefined)).toEqual(plans)
-  expect(affordable(plans, 100, 50, 700).map(print)).toEqual(['1x4', '2x2'])
+  expect(affordable(plans, 100, 50, 1700).map(print)).toEqual(['1x4', '2x2', '4x1'])
+  expect(affordable(plans, 100, 50, 900).map(print)).toEqual(['1x4', '2x2'])
+  expect(affordable(plans, 100, 50, 700).map(print)).toEqual(['1x4'])
   expect(affordable(plans, 100, 50, 400)).toEqual([])
 })

@@ -56,7 +56,7 @@ export function choosePlan(measured: readonly MeasuredPlan[]): MeasuredPlan {
 }
 
 /**
- * How many plans fit into the memory limit beside the one that is loaded already.
+ * Which plans fit into the memory limit, all of them beside the one that is loaded already.
  * @param plans further plans
  * @returns those whose workers fit
  */
@@ -67,6 +67,11 @@ export function affordable(
   limitBytes: number | undefined,
 ): readonly ThreadPlan[] {
   if (limitBytes === undefined) return plans
-  // Graph optimisation and prepacking hold a second copy of many weights; the plan in use stays while another is tried.
-  return plans.filter(({ workers }) => (workers + 1) * 2 * sizeBytes + ownBytes <= limitBytes)
+  // Graph optimisation and prepacking hold a second copy of many weights; every plan stays loaded until one is chosen.
+  let held = 1
+  return plans.filter(({ workers }) => {
+    const fits = (held + workers) * 2 * sizeBytes + ownBytes <= limitBytes
+    if (fits) held += workers
+    return fits
+  })
 }

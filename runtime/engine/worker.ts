@@ -3,7 +3,7 @@
  * It must answer every request exactly once, whatever happens inside.
  */
 import type { MessagePort } from 'node:worker_threads'
-import { fault, reportOf } from '../errors.ts'
+import { Fault, fault, reportOf } from '../errors.ts'
 import type { InferenceRequest, ModelIdentity } from '../protocols/codec.ts'
 import { decode } from '../protocols/codecs.ts'
 import { groupAsks } from './batch.ts'
@@ -57,8 +57,17 @@ function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply
   }
 }
 
-/** Rows a second that the model does here and now; 0 when there is nothing to run it on. */
+/** Rows a second that the model does here and now; 0 when there is nothing to run it on, or it refuses so many rows. */
 function measure(model: LoadedModel | undefined, forMs: number): number {
+  try {
+    return rateOf(model, forMs)
+  } catch (error) {
+    if (error instanceof Fault) return 0
+    throw error
+  }
+}
+
+function rateOf(model: LoadedModel | undefined, forMs: number): number {
   if (model?.sample === undefined) return 0
   const { engine, sample } = model
   const outputs = engine.signature.outputs.map(({ name }) => name)

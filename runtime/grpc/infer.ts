@@ -2,6 +2,7 @@
  * The hot path over gRPC: one ModelInferRequest from its bytes to the bytes of its answer, alone or on a stream.
  * It must answer exactly once, release what it reserved, and leave the queue when its client is gone or its time is up.
  */
+import { once } from 'node:events'
 import { status, type Metadata, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
 import { Fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
@@ -79,9 +80,11 @@ export async function streamInfer(
       idle = false
       const result = await answer(call, message, context)
       if (result === 'gone') return
-      call.write(
+      const flows = call.write(
         result.ok ? streamed(result.body) : encode(ModelStreamInferResponse, { error_message: result.fault.message }),
       )
+      // Who does not read its answers gets no further ones: they would pile up here.
+      if (!flows) await drained(call)
       idle = true
       if (ending) return finish()
     }
@@ -91,6 +94,16 @@ export async function streamInfer(
     if (!call.cancelled && !ending) context.onBug(error)
   } finally {
     open.delete(end)
+  }
+}
+
+/** Until the client has read, or is gone. */
+async function drained(call: ServerDuplexStream<Buffer, Buffer>): Promise<void> {
+  const stop = new AbortController()
+  try {
+    await Promise.race(['drain', 'cancelled'].map((event) => once(call, event, { signal: stop.signal })))
+  } finally {
+    stop.abort()
   }
 }
 

@@ -2,7 +2,7 @@
  * The gRPC server: its services, the limits of its connections, and the end of service.
  * Connections are accepted here and handed to grpc-js, so that a port means the same as for HTTP.
  */
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js'
 import { createServer, type Socket } from 'node:net'
 import { listen } from '../http/server.ts'
 import { Answers } from './answers.ts'
@@ -32,8 +32,8 @@ export interface GrpcServer {
   close(): Promise<void>
 }
 
-/** Calls at once on one connection; clients keep further ones back. */
-const maxConcurrentCalls = 1024
+/** Calls at once on one connection; clients keep further ones back. Each may hold a body that is not counted until it is whole. */
+const maxConcurrentCalls = 128
 
 /** A peer that is silent for this long is asked for a sign of life, and has that long to give it. */
 const keepaliveMs = 60_000
@@ -64,7 +64,15 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   })
   const reflection = new ReflectionService([inferenceProto, healthProto, ...reflectionProtos], answers)
   for (const file of reflectionProtos) {
-    server.addService(definitionOf(file), { ServerReflectionInfo: reflection.talk.bind(reflection) })
+    server.addService(definitionOf(file), {
+      ServerReflectionInfo: (call: ServerDuplexStream<Buffer, Buffer>) => {
+        const end = (): void =>
+          void call.emit('error', { code: status.UNAVAILABLE, details: 'the server is shutting down' })
+        open.add(end)
+        for (const event of ['close', 'cancelled']) call.once(event, () => open.delete(end))
+        reflection.talk(call)
+      },
+    })
   }
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
@@ -83,11 +91,17 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
       for (const end of open) end()
       connections.end()
       await connections.gone(newsMs)
+      // Who never finishes its request, or never reads its answer, must not keep the pod.
+      const force = setTimeout(() => server.forceShutdown(), lastCallsMs)
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+      clearTimeout(force)
       await closed
     },
   }
 }
+
+/** How long calls under way may take when the server ends: as long as a request may wait, by default. */
+const lastCallsMs = 30_000
 
 /** How long connections may take to hear that the server ends, beyond their calls. */
 const newsMs = 1000

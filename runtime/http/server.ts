@@ -1,8 +1,8 @@
 /**
  * The HTTP server: limits and timeouts of connections, answers to broken HTTP, and the end of service.
  */
-import { createServer, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Server as NetServer } from 'node:net'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fault, printBytes, type Fault } from '../errors.ts'
 import { revisionHeader } from './answer.ts'
@@ -29,6 +29,9 @@ const patience: Patience = {
   idleMs: 75_000,
 }
 
+/** How long a connection that has never sent a request may still send one when the server ends. */
+const silenceMs = 1000
+
 export interface HttpServer {
   /** Starts to listen. Resolves with the port, which the system chooses for 0. */
   listen(port: number): Promise<number>
@@ -53,6 +56,14 @@ export function createHttpServer(
     dispatch,
   )
   limitAge(server, context.connectionMaxAgeMs)
+  // Node takes a connection on which nothing was ever sent for a busy one, and waits for it when the server closes.
+  const silent = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
+  })
+  for (const event of ['request', 'checkContinue'])
+    server.prependListener(event, ({ socket }: IncomingMessage) => silent.delete(socket))
   // A client that asks before it sends a large body gets its refusal instead of the permission to send.
   server.on('checkContinue', (request, response: ServerResponse) => {
     if ((announcedLength(request) ?? 0) <= context.maxBodyBytes) response.writeContinue()
@@ -61,7 +72,13 @@ export function createHttpServer(
   server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
     answerBroken(error, socket, context.answering.revision),
   )
-  return { listen: (port) => listen(server, port), close: () => close(server) }
+  return {
+    listen: (port) => listen(server, port),
+    close() {
+      setTimeout(() => silent.forEach((socket) => socket.destroy()), silenceMs).unref()
+      return close(server)
+    },
+  }
 }
 
 /** Listens on all addresses. @throws Error when the port is taken */
