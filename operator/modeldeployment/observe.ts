@@ -78,7 +78,8 @@ export const observe = async (
   const service = ownServices.find((s) => s.metadata.name === deployment.metadata.name)
   const runtimeImage = deployment.spec.runtime?.image || releaseImage
   const target = targetOf(deployment, revisions)
-  const undecided = workloads.some(({ metadata: { name } }) => !isInRole(deployment, name))
+  const ofRevisions = ownServices.filter(({ metadata }) => metadata.labels?.[labelKeys.revision] !== undefined)
+  const undecided = [...workloads, ...ofRevisions].some(({ metadata: { name } }) => !isInRole(deployment, name))
   const sight = await observeRouting(
     { ...sources, endpointSlices: caches.endpointSlices },
     deployment,
@@ -266,7 +267,8 @@ const troubleOfRevision = async (
   name: string | undefined,
 ): Promise<Trouble | undefined> => {
   const workload = workloads.find((w) => w.metadata.name === name)
-  if (workload === undefined || podCount(workload).ready >= deployment.spec.replicas) return undefined
+  const asked = Math.min(deployment.spec.replicas, workload?.spec?.replicas ?? deployment.spec.replicas)
+  if (workload === undefined || podCount(workload).ready >= asked) return undefined
   const failure = workload.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
   if (failure !== undefined)
     return {

@@ -141,7 +141,10 @@ const wanted = (seen: Seen, rollout: Rollout): Action[] => {
 const routedAddress = ({ deployment, observed, routing }: Seen, { traffic, stable }: Rollout): Action | undefined => {
   const { destination } = routing
   const port = traffic?.port
-  if (port !== undefined && (destination.kind !== 'Pods' || isAcknowledged(observed, traffic)))
+  // Whoever is answered now must not be sent to a router that knows its setting and sees none of the pods yet.
+  const answered = (observed.pods.find(({ revision }) => revision === stable?.revision)?.ready ?? 0) > 0
+  const reached = !answered || (observed.routers ?? []).every(({ reaches }) => reaches !== 0)
+  if (port !== undefined && (destination.kind !== 'Pods' || (isAcknowledged(observed, traffic) && reached)))
     return { do: 'apply', object: routedService(deployment, port), why: `users come to the routers, port ${port}` }
   if (destination.kind !== 'Pods' || stable === undefined) return undefined
   const why = `users get ${stable.revision} until the routers answer`

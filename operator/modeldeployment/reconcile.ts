@@ -118,14 +118,16 @@ const requeue = (
   const underWay = status.conditions?.some((c) => c.type === 'Reconciling' && c.status === 'True') ?? false
   const soon = underWay && (status.candidate !== undefined || refusal?.passing === true)
   const asked = routers !== undefined && isWatched(deployment)
-  const moves = isRouted(deployment) && routing.destination.kind === 'Pods'
+  const moves = !deployment.spec.suspend && isRouted(deployment) && routing.destination.kind === 'Pods'
   const waits = [
     ...(routers !== undefined && routers.length > 0 && (moves || (asked && isAwaitingRouters(status)))
       ? [lookAtRoutersMs]
       : []),
     ...(soon ? [lookAgainMs] : []),
     ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
-    ...(asked || moves ? [isAwaitingRouters(status) || moves ? lookAgainSlowlyMs : measureAgainMs] : []),
+    ...(asked || moves
+      ? [isAwaitingRouters(status) || moves || status.previous !== undefined ? lookAgainSlowlyMs : measureAgainMs]
+      : []),
     ...(dueInMs === undefined ? [] : [Math.max(dueInMs, 0)]),
   ]
   return waits.length === 0 ? undefined : { requeueAfterMs: Math.min(...waits) }

@@ -5,7 +5,7 @@ import type { ModelDeploymentSpec, ModelDeploymentStatus } from '../api/modeldep
 import type { directService, routedService } from './desired/children.ts'
 import { deploymentOf, resolvedOf, revisionOf, seenOf } from './fixtures.ts'
 import { plan, type Action, type Seen } from './plan.ts'
-import type { Routing } from './routing.ts'
+import { isWatched, type Routing } from './routing.ts'
 
 const now = Date.parse('2026-01-01T00:00:00Z')
 const uri = 'https://models.example/1.onnx'
@@ -70,6 +70,32 @@ describe('an object that goes to the routers', () => {
       // Without it the routers would find no pods, and never apply anything.
       expect(applied(actions)).toContain(`Service ${revision}`)
     }
+  })
+
+  test('keeps its Service on pods that answer while a router sees none of them', () => {
+    const before = seen(routed, ported, pods, [4, 4])
+    const reaching = (reaches: number) => ({
+      ...before,
+      observed: {
+        ...before.observed,
+        routers: [4, 4].map((epoch, i) => ({ name: `r${i}`, epoch, reaches: i + reaches })),
+      },
+    })
+    expect(address(plan(reaching(0), now).actions)).toBe(revision)
+    expect(address(plan(reaching(1), now).actions)).toBe('routers:20001')
+  })
+
+  test('is watched while the version before is warm, however well its shares are verified', () => {
+    const settled = {
+      stable,
+      traffic: { epoch: 4, port: 20_001, weights, routers: { total: 2, acked: 2 } },
+      conditions: [
+        { type: 'TrafficVerified', status: 'True', reason: 'Verified', message: '', lastTransitionTime: '' } as const,
+      ],
+    }
+    const previous = { ...stable, expiresAt: '2026-01-01T00:10:00.000Z' }
+    expect(isWatched(deploymentOf(routed, settled))).toBe(false)
+    expect(isWatched(deploymentOf(routed, { ...settled, previous }))).toBe(true)
   })
 
   test('stays on the routers when one of them falls behind or all are gone', () => {

@@ -77,13 +77,13 @@ export const observeRouting = async (
       ? { ...known, problem: `Router ${unheeding.name}: ${unheeding.problem ?? ''}` }
       : known
   if (traffic === undefined) return { routing, routers: facts }
-  const tally = routers.count({ uid, epoch: traffic.epoch }, traffic.weights, answers)
+  const tally = routers.count({ uid, epoch: traffic.epoch }, traffic.weights, answers, now)
   if (tally === undefined) return { routing, routers: facts }
-  const { epoch, calls, missing, judgement } = tally
+  const { epoch, calls, since, missing, judgement } = tally
   return {
     routing: { ...routing, ...(judgement && { measured: judgement.shares }) },
     routers: facts,
-    evidence: { epoch, calls, ...(missing !== undefined && { missing }) },
+    evidence: { epoch, calls, ...(since !== undefined && { since }), ...(missing !== undefined && { missing }) },
   }
 }
 

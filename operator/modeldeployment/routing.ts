@@ -33,10 +33,11 @@ export const isRouted = ({ spec, status }: ModelDeployment): boolean =>
 
 /** Whether what routers say can change something for this object: a settled and verified one asks nobody. */
 export const isWatched = ({ status, spec }: ModelDeployment): boolean => {
-  const { candidate, traffic, conditions, stable } = status ?? {}
+  const { candidate, previous, traffic, conditions, stable } = status ?? {}
   if (spec.suspend) return false
   // Without a stable revision the status may have been lost, and the routers know.
-  if (candidate !== undefined || stable === undefined || traffic === undefined) return true
+  // While previous is warm a failing stable goes back to it, and that takes figures and acknowledgements.
+  if (candidate !== undefined || previous !== undefined || stable === undefined || traffic === undefined) return true
   if (traffic.routers === undefined || traffic.routers.acked < traffic.routers.total || traffic.routers.total === 0)
     return true
   return conditions?.find(({ type }) => type === 'TrafficVerified')?.status !== 'True'

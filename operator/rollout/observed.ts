@@ -41,6 +41,8 @@ export interface RouterFacts {
   readonly epoch?: number
   /** The revision that it sends most requests to; unset while nobody knows. Only a lost status is mended by it. */
   readonly serving?: string
+  /** How many ready endpoints of that revision it sees; unset while nobody knows. */
+  readonly reaches?: number
 }
 
 /** Finished requests of users to one revision, summed over all routers. Copies for the shadow are none of them. */
@@ -66,6 +68,11 @@ export interface Evidence {
   readonly epoch: number
   /** By name of the revision; a revision that is not in here got no request. */
   readonly calls: Readonly<Record<string, Calls>>
+  /**
+   * When the count began, in milliseconds since the epoch: with the setting, or later when the operator was started
+   * again, which forgets the figures. Unset: with the setting. No request since then says nothing before a step's time.
+   */
+  readonly since?: number
   /** Why the figures are not whole, in a sentence: a router that cannot be asked. Never Pass, never Fail. */
   readonly missing?: string
   readonly golden?: CheckResult

@@ -4,6 +4,7 @@
 // 13 (fields that are ignored: schema rules and notimplemented.ts) and 18's latency.
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import { next } from './next.ts'
 import { Player } from './player.ts'
 import { judge } from './verdict.ts'
 import { nameOf, observe, routerSpec, withSpec, withTarget } from './world.ts'
@@ -102,6 +103,19 @@ describe('other tools have done it, this one does not', () => {
     quiet.look(3)
     expect(reasons(quiet)).toContain('NoTraffic')
     expect(quiet.world.rollout.rejected ?? []).toEqual([])
+
+    // The operator was started again and has forgotten the figures: that nobody asked since then is no news.
+    const forgetful = updating()
+    forgetful.reach('Canary.Analyse')
+    forgetful.play({ do: 'figures', kind: 'none' })
+    minutes(forgetful, 11)
+    const { spec, rollout, now } = forgetful.world
+    const seen = observe(forgetful.world, forgetful.mood)
+    if (seen.evidence === undefined) throw new Error('nothing was counted')
+    const { evidence } = seen
+    const since = (ms: number) => ({ ...seen, evidence: { ...evidence, since: ms } })
+    expect(next(spec, rollout, since(now - 1000), now).transitions).toEqual([])
+    expect(next(spec, rollout, since(now - 600_000), now).transitions).toMatchObject([{ reason: 'NoTraffic' }])
 
     const blind = updating()
     blind.reach('Canary.Analyse')

@@ -42,6 +42,8 @@ export interface RouterFacts {
   readonly epoch?: number
   /** The revision that it sends the largest share to. */
   readonly serving?: string
+  /** How many ready endpoints of that revision it sees. */
+  readonly reaches?: number
   /** Why it has not applied what it was asked to, in a sentence. */
   readonly problem?: string
 }
@@ -60,7 +62,8 @@ export const routerFacts = (answers: Answers, uid: string): RouterFacts[] =>
       return {
         name: answer.router,
         ...(model?.appliedEpoch !== undefined && { epoch: model.appliedEpoch }),
-        ...(serving !== undefined && serving.weight > 0 && { serving: serving.revision }),
+        ...(serving !== undefined &&
+          serving.weight > 0 && { serving: serving.revision, reaches: serving.readyEndpoints }),
         ...(problem !== undefined && { problem }),
       }
     })
@@ -75,6 +78,8 @@ export interface Tally extends Setting {
   readonly calls: Readonly<Record<string, Calls>>
   /** The counters as they stood last, by router and start of its Envoy. */
   readonly marks: Readonly<Record<string, Readonly<Record<string, Calls>>>>
+  /** When the count began, in milliseconds since the epoch: with the setting, or anew when this process started later. */
+  readonly since?: number
   /** What was made of it last; made by `Routers`. */
   readonly judgement?: Judgement
   /** Why the count may lack something, in a sentence. */
@@ -112,8 +117,16 @@ export const tallied = (before: Tally | undefined, setting: Setting, answers: An
   }
   const silent = answers.find((a) => a.error !== undefined && !a.terminating && (a.ready || a.hasServed))
   const missing = silent === undefined ? undefined : `${silent.router} does not answer: ${silent.error ?? ''}`
-  const { judgement } = same ?? {}
-  return { uid, epoch, calls, marks, ...(judgement && { judgement }), ...(missing !== undefined && { missing }) }
+  const { judgement, since: began } = same ?? {}
+  return {
+    uid,
+    epoch,
+    calls,
+    marks,
+    ...(began !== undefined && { since: began }),
+    ...(judgement && { judgement }),
+    ...(missing !== undefined && { missing }),
+  }
 }
 
 const none: Calls = { requests: 0, failures: 0, drawn: 0 }

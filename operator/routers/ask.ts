@@ -66,9 +66,18 @@ export class Asker {
     const state: unknown = JSON.parse(text)
     if (!isRouterState(state)) throw new Error('its answer is not the state of a router; is it of another release?')
     if (state.router !== name) throw new Error(`${state.router} answers under its address ${address}`)
-    return state
+    return lean(state)
   }
 }
+
+/** What nobody here reads is not kept: with thousands of models the latencies are most of what a router says. */
+const lean = (state: RouterState): RouterState => ({
+  ...state,
+  models: state.models.map(({ shadow: _shadow, ...model }) => ({
+    ...model,
+    revisions: model.revisions.map((revision) => ({ ...revision, latency: [] })),
+  })),
+})
 
 const inWords = (error: unknown): string => {
   const code = codeOf(error)

@@ -1,5 +1,6 @@
 // What this process knows of the routers of each namespace: whom there is to ask, what they said last, which port each
 // object has, and what was counted. Objects of one namespace share one round of questions.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ModelDeployment } from '../api/modeldeployment.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EndpointSlice, ResourceType } from '../kube/resources.ts'
@@ -75,7 +76,9 @@ export class Routers {
         rounds.underWay = undefined
       })
     }
-    const answers = (await rounds.underWay) ?? rounds.answers
+    // Epochs only rise, so an older answer is safe; a router that is silent must not hold up whoever asks.
+    const answers =
+      (await Promise.race([rounds.underWay, sleep(leastGapMs, undefined, { ref: false })])) ?? rounds.answers
     return this.endpoints(namespace).map(({ name, ready, terminating }): Answer => {
       const said = answers.find(({ router }) => router === name)
       const hasServed = rounds.served.has(name)
@@ -107,15 +110,18 @@ export class Routers {
     return rounds
   }
 
-  /** What was counted for the setting, these answers included; undefined until every router has applied it. */
-  count(setting: Setting, weights: Weights, answers: Answers): Tally | undefined {
+  /**
+   * What was counted for the setting, these answers included; undefined until every router has applied it.
+   * @param now milliseconds since the epoch
+   */
+  count(setting: Setting, weights: Weights, answers: Answers, now: number): Tally | undefined {
     const tally = tallied(this.#tallies.get(setting.uid), setting, answers)
     if (tally === undefined) {
       this.#tallies.delete(setting.uid)
       return undefined
     }
     const judgement = judged(tally.judgement, tally.calls, weights)
-    const counted = { ...tally, ...(judgement && { judgement }) }
+    const counted = { ...tally, since: tally.since ?? now, ...(judgement && { judgement }) }
     this.#tallies.set(setting.uid, counted)
     return counted
   }

@@ -107,7 +107,10 @@ export const directService = (owner: ModelDeployment, revision: string) => ({
   metadata: childMetadata(owner, owner.metadata.name, childLabels(owner.metadata.name)),
   spec: {
     selector: { [labelKeys.modelDeployment]: owner.metadata.name, [labelKeys.revision]: revision },
-    ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }],
+    ports: [
+      { name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 },
+      { name: 'grpc', port: 9000, protocol: 'TCP', targetPort: 9000 },
+    ],
   },
 })
 

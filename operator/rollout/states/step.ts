@@ -161,14 +161,15 @@ const analysing = (situation: Situation, candidate: Candidate): Decision => {
 
 /** What the evidence decides once everything is in place; undefined: it waits. */
 const judged = (situation: Situation, candidate: Candidate, step: Step, late: boolean): Decision | undefined => {
-  const { spec, rollout, seen } = situation
+  const { spec, rollout, seen, now } = situation
   const { onInconclusive, onMetricsError, onNoTraffic } = spec.rollout
   const verdict = judge(spec, seen, rollout.traffic, candidate.revision)
   switch (verdict.kind) {
     case 'Pass':
       return passed(situation, candidate, step, 'StepPassed', verdict.message)
     case 'NoTraffic':
-      return onNoTraffic === 'Proceed'
+      // Figures begin anew when the operator does: silence since then proves nothing before it has lasted for a step.
+      return onNoTraffic === 'Proceed' && now >= (seen.evidence?.since ?? 0) + step.minDurationMs
         ? passed(situation, candidate, step, 'NoTraffic', `${verdict.message} spec.rollout.onNoTraffic is Proceed.`)
         : undefined
     case 'NoFigures':

@@ -261,8 +261,24 @@ describe('routers', () => {
     })
     routers.send('fraud', { [revisionOf('fraud', spec('v2'))]: [100_000, 0] })
     await stage.says('fraud', 'TrafficVerified', 'True', 'Verified')
+    expect((await stage.audit.writes()).length - converged.writes).toBeLessThanOrEqual(1)
+    // As long as the version before is warm they are asked: a stable that fails goes back to it.
+    const warm = routers.asked()
+    await eventually('they are asked while previous is warm', () => routers.asked() > warm)
+    await kubectl(
+      'patch',
+      'modeldeployment/fraud',
+      '--type=merge',
+      '-p',
+      '{"spec":{"rollout":{"keepPreviousFor":"1s"}}}',
+    )
+    await eventually('the version before is gone with all that is its', async () => {
+      const { deployments } = await stage.children('fraud')
+      const [asked, seen] = [routers.asked(), await reconciles()]
+      await eventually('two more looks at each object', async () => (await reconciles()) >= seen + 4)
+      return Object.keys(deployments).length === 1 && routers.asked() === asked
+    })
     const [before, asked, looks] = [(await stage.audit.writes()).length, routers.asked(), await reconciles()]
-    expect(before - converged.writes).toBeLessThanOrEqual(1)
     await eventually('ten resyncs', async () => (await reconciles()) >= looks + 20)
     expect((await stage.audit.writes()).slice(before)).toEqual([])
     expect(routers.asked()).toBe(asked)
