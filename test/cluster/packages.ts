@@ -37,6 +37,9 @@ export const NODE_PACKAGES: readonly Package[] = [
   command('iproute2', 'ip'),
 ]
 
+/** For what only PyPI has; brings Python where there is none. */
+export const pip: Package = { name: 'python3-pip', provides: ['pip3', 'pip'] }
+
 /** Programs of administrators live in sbin, which is not on everybody's PATH. */
 export function searchPath(environment: NodeJS.ProcessEnv = process.env): string[] {
   return [...(environment['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']

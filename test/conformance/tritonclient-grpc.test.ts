@@ -7,7 +7,7 @@ import { DataType, inferenceProto } from '../../runtime/grpc/api/inference.ts'
 import type { Field, MessageType } from '../../runtime/grpc/protobuf/message.ts'
 import { elementType, onnxModel } from '../fixtures/onnx.ts'
 import { startServer, type Server } from '../fixtures/runtime.ts'
-import { pythonWith } from '../kit/venv.ts'
+import { pythonWith } from '../kit/python.ts'
 
 jest.setTimeout(600_000)
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { addModel, allTypesModel } from '../fixtures/onnx.ts'
 import { startServer, type Server } from '../fixtures/runtime.ts'
-import { pythonWith } from '../kit/venv.ts'
+import { pythonWith } from '../kit/python.ts'
 
 jest.setTimeout(600_000)
 

