@@ -70,10 +70,17 @@ export const startStream = async (
   return {
     changes: () => shell.kubectl(['logs', '-n', namespace, name]),
     stop: async () => {
-      // SIGTERM asks the client to finish; its log outlives the container as long as the pod object is there.
-      const log = shell.kubectl(['logs', '-f', '-n', namespace, name])
+      // It ends by itself when asked to, and its log is read while the pod is there: a pod that is deleted takes its
+      // container away under a log that is being read. Its end may cut off the very exec that asked for it.
+      const ask = ['exec', '-n', namespace, name, '--', 'node', '-e', 'process.kill(1, "SIGTERM")']
+      const asked = await shell.kubectl(ask).then(() => 'it was asked to', String)
+      const ended = '--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}'
+      await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, ended, '--timeout=120s']).catch((error: unknown) => {
+        throw new Error(`the stream ${name} does not end (${asked})`, { cause: error })
+      })
+      const log = await shell.kubectl(['logs', '-n', namespace, name])
       await shell.kubectl(['delete', 'pod', name, '-n', namespace, '--wait=false'])
-      return summaryOf(await log)
+      return summaryOf(log)
     },
   }
 }
