@@ -28,7 +28,7 @@ export const answerTo = (deployment: ModelDeployment, now: number): Answer | und
   const message =
     id === '' || op === ''
       ? malformed
-      : `This release carries out no commands: edit spec.model, spec.rollback.to, spec.rollout.paused or spec.rollout.retryToken instead.`
+      : `In traffic.mode Direct no command is carried out: edit spec.model, spec.rollback.to, spec.rollout.paused or spec.rollout.retryToken instead.`
   return { id, op, result: 'Refused', message, at: new Date(now).toISOString() }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import protobuf from 'protobufjs'
+import { contents } from '../../test/fixtures/grpcforms.ts'
 import { anyTensor } from '../../test/fixtures/tensors.ts'
 import { Fault } from '../errors.ts'
 import { inferenceProto } from '../grpc/api/inference.ts'
@@ -55,20 +56,7 @@ const rawOf = (made: Tensor): Buffer => {
   return Buffer.from(made.data.buffer, made.data.byteOffset, made.data.byteLength)
 }
 
-const contentsField: Readonly<Partial<Record<Datatype, string>>> = {
-  BOOL: 'bool_contents',
-  INT8: 'int_contents',
-  INT16: 'int_contents',
-  INT32: 'int_contents',
-  INT64: 'int64_contents',
-  UINT8: 'uint_contents',
-  UINT16: 'uint_contents',
-  UINT32: 'uint_contents',
-  UINT64: 'uint64_contents',
-  FP32: 'fp32_contents',
-  FP64: 'fp64_contents',
-  BYTES: 'bytes_contents',
-}
+const contentsField: Readonly<Partial<Record<Datatype, string>>> = contents
 
 const typedOf = (made: Tensor): object => {
   const field = contentsField[made.datatype] ?? ''

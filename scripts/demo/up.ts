@@ -25,7 +25,7 @@ export const demoUp = async (): Promise<void> => {
     'Two versions of a real model: Silero VAD v5 and v6, from their npm package',
     storeFiles,
   )
-  const images = await step('Images: operator, runtime, and a small model store', async () => {
+  const images = await step('Images: operator, runtime, Envoy, and a small model store', async () => {
     const built = await cluster.images(files, show)
     for (const [name, image] of Object.entries(built)) show(`${name.padEnd(11)} ${image}`)
     return built

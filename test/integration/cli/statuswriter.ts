@@ -1,6 +1,6 @@
 // Writes the status of a ModelDeployment in mode Router as the operator does: the same state machine and the same words,
-// from a world in which pods get ready and routers agree at once. It stands in for what the operator's process does not
-// do yet in that mode; requests, pods and routers are not there. It writes nothing but status.
+// from a world in which pods get ready and routers agree at once. It stands in for an operator in a cluster without
+// requests, pods and routers, which mode Router needs. It writes nothing but status.
 import { factsOf, idealRouting, idealWorld } from '../../../cli/forecast.ts'
 import type { ModelDeployment } from '../../../operator/api/modeldeployment.ts'
 import { canonicalJson, revisionHash } from '../../../operator/api/identity.ts'
