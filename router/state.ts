@@ -1,5 +1,5 @@
 // What the router says of itself, from what Envoy says of itself. Pure.
-import type { ModelTraffic, RevisionTraffic, RouterState } from '../operator/api/routerstate.ts'
+import type { AppliedShares, ModelTraffic, RevisionTraffic, RouterState } from '../operator/api/routerstate.ts'
 import { endpointsOf } from './endpoints.ts'
 import { figuresOf, type Traffic } from './envoy/stats.ts'
 import { protocols, type Endpoints, type Setting } from './model.ts'
@@ -51,16 +51,16 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
   const appliedEpoch =
     version === undefined || !input.isReached(model?.setting ?? asked) ? undefined : epochOf(version, uid)
   const why = problem ?? (model && input.refusalOf(model))
-  const weights =
-    model !== undefined && version === model.routes.version
-      ? Object.fromEntries(model.shares.weights)
-      : (input.applied.get(uid)?.weights ?? {})
+  const isCurrent = model !== undefined && version === model.routes.version
+  const setting = isCurrent ? model.setting : input.applied.get(uid)?.setting
+  const sharesAsked = setting?.epoch === appliedEpoch && setting !== undefined ? askedBy(setting) : undefined
+  const weights = isCurrent ? Object.fromEntries(model.shares.weights) : (input.applied.get(uid)?.weights ?? {})
   return {
     name,
     uid,
     port,
     wantedEpoch: epoch,
-    ...(appliedEpoch !== undefined && { appliedEpoch }),
+    ...(appliedEpoch !== undefined && { appliedEpoch, ...(sharesAsked && { applied: sharesAsked }) }),
     emptied: sharesOf(asked, input.endpoints).emptied,
     revisions: asked.revisions.map(({ name: revision }) =>
       revisionTraffic(asked, revision, weights[revision] ?? 0, clusterName, input),
@@ -69,6 +69,11 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
     ...(why !== undefined && { problem: why }),
   }
 }
+
+const askedBy = ({ revisions, mirror }: Setting): AppliedShares => ({
+  weights: Object.fromEntries(revisions.filter(({ weight }) => weight > 0).map(({ name, weight }) => [name, weight])),
+  ...(mirror && { mirror: mirror.revision }),
+})
 
 const revisionTraffic = (
   { name }: Setting,

@@ -46,6 +46,14 @@ export interface RevisionTraffic {
   readonly latency: readonly LatencyBin[]
 }
 
+/** Who is sent how much by a setting, as it was asked for. */
+export interface AppliedShares {
+  /** Thousandths by revision; those above zero. */
+  readonly weights: Readonly<Record<string, number>>
+  /** The revision that gets copies. */
+  readonly mirror?: string
+}
+
 /** One ModelDeployment as this router serves it. */
 export interface ModelTraffic {
   /** metadata.name. */
@@ -54,6 +62,8 @@ export interface ModelTraffic {
   readonly port: number
   /** The epoch that Envoy has applied; absent before the first. */
   readonly appliedEpoch?: number
+  /** What that epoch asked for: after a lost status another setting may have the same number. */
+  readonly applied?: AppliedShares
   /** The epoch that the agent last read from status.traffic. */
   readonly wantedEpoch: number
   /** Revisions that are asked to get a share and have no ready endpoint: theirs went to stable. */

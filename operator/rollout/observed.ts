@@ -1,5 +1,6 @@
 // What the state machine may know about the world: plain facts, gathered by modeldeployment/observe.ts.
 import type { Reason } from '../api/conditions.ts'
+import type { AppliedShares } from '../api/routerstate.ts'
 
 /** An immutable revision that exists, by the facts that a rollout needs of it. */
 export interface RevisionFacts {
@@ -39,6 +40,8 @@ export interface RouterFacts {
   readonly name: string
   /** The epoch that its Envoy has applied for this object; unset before the first, and while it cannot be asked. */
   readonly epoch?: number
+  /** What that epoch asked of it; unset of a router that does not say, and is believed by its epoch alone. */
+  readonly applied?: AppliedShares
   /** The revision that it sends most requests to; unset while nobody knows. Only a lost status is mended by it. */
   readonly serving?: string
   /** How many ready endpoints of that revision it sees; unset while nobody knows. */

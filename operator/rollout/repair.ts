@@ -3,7 +3,8 @@
 import type { StablePointer } from '../api/modeldeployment.ts'
 import { type Decision, type Rollout, type Situation, at, placeOf, pointerFacts, without } from './decision.ts'
 import { homeSetting, isHome } from './states/leaving.ts'
-import { newSetting } from './traffic.ts'
+import type { RouterFacts } from './observed.ts'
+import { contradicts, newSetting } from './traffic.ts'
 
 export const repair = (situation: Situation): Decision | undefined => adopt(situation) ?? renumber(situation)
 
@@ -13,7 +14,9 @@ const adopt = ({ rollout, seen, now }: Situation): Decision | undefined => {
   if (rollout.stable !== undefined) return undefined
   const weighted = traffic?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
   // A router that has applied a later setting knows better than a status that was lost and begun again.
-  const served = (seen.routers ?? []).flatMap((r) => ((r.epoch ?? 0) > (traffic?.epoch ?? 0) ? (r.serving ?? []) : []))
+  const knowsBetter = (r: RouterFacts): boolean =>
+    (r.epoch ?? 0) > (traffic?.epoch ?? 0) || (traffic !== undefined && contradicts(r, traffic))
+  const served = (seen.routers ?? []).filter(knowsBetter).flatMap((r) => r.serving ?? [])
   const serving = weighted ?? served[0]
   if (serving === undefined || (weighted === undefined && served.some((name) => name !== serving))) return undefined
   // A first version on its way to its users is no loss.
@@ -42,7 +45,8 @@ const renumber = (situation: Situation): Decision | undefined => {
   const astray = stable !== undefined && (traffic === undefined || (candidate === undefined && !isHome(rollout)))
   const known = Math.max(0, ...(seen.routers ?? []).map((r) => r.epoch ?? 0))
   const ahead = traffic !== undefined && known > traffic.epoch
-  if (!astray && !ahead) return undefined
+  const other = traffic !== undefined && seen.routers?.some((r) => contradicts(r, traffic)) === true
+  if (!astray && !ahead && !other) return undefined
   const renewed = astray
     ? homeSetting(situation)
     : newSetting(
@@ -61,7 +65,9 @@ const renumber = (situation: Situation): Decision | undefined => {
       reason: 'EpochRaised',
       message: ahead
         ? `A router has applied epoch ${known}, later than ${traffic.epoch} of the status: the setting is numbered ${renewed.epoch}.`
-        : `All requests go to ${stable?.revision ?? ''}: epoch ${renewed.epoch}.`,
+        : other
+          ? `A router has applied other shares as epoch ${traffic.epoch}: the setting is numbered ${renewed.epoch}.`
+          : `All requests go to ${stable?.revision ?? ''}: epoch ${renewed.epoch}.`,
       ...((candidate ?? stable) && { revision: (candidate ?? stable)?.revision ?? '' }),
     },
   }

@@ -534,6 +534,21 @@ describe('what a person does', () => {
 })
 
 describe('what random lives have found', () => {
+  test('an epoch counted anew after a lost status is not acknowledged by a router that had it for another setting', () => {
+    const p = new Player({ first: false, replicas: 1, rollout: { golden: { configMap: 'golden', minCases: 1 } } })
+    players.push(p)
+    p.play({ do: 'wipe' })
+    p.play({ do: 'cut', router: 1 })
+    p.play({ do: 'replace', router: 0 })
+    p.play({ do: 'rounds', count: 1, lucky: false })
+    // Router 1 still sends everything to version 1 as epoch 1; the status begun anew says as epoch 1: to nobody.
+    expect([p.world.rollout.traffic?.epoch, p.world.routers[1]?.epoch]).toEqual([1, 1])
+    p.play({ do: 'clock', ms: 5 * 3_600_000 })
+    expect(p.calm()).toBe(true)
+    expect(p.violations).toEqual([])
+    expect(p.world.rollout.stable?.revision).toBe('fraud-1')
+  })
+
   test('a scale-down planned while stable was stopped comes too late once requests go back to it', () => {
     const p = updating({ strategy: 'Recreate' }, 1)
     p.reach('Provisioning')

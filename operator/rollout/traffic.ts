@@ -32,8 +32,19 @@ export const isAcknowledged = (seen: Observed, traffic: Traffic | undefined): bo
   return total > 0 && acked === total
 }
 
-const hasApplied = ({ epoch }: RouterFacts, traffic: Traffic | undefined): boolean =>
-  traffic !== undefined && epoch === traffic.epoch
+const hasApplied = (router: RouterFacts, traffic: Traffic | undefined): boolean =>
+  traffic !== undefined && router.epoch === traffic.epoch && !contradicts(router, traffic)
+
+/** Whether a router goes by another setting of the same number: the status was lost and counted to it anew. */
+export const contradicts = ({ epoch, applied }: RouterFacts, traffic: Traffic): boolean => {
+  if (epoch !== traffic.epoch || applied === undefined) return false
+  const asked = traffic.weights.filter(({ weight }) => weight > 0)
+  return (
+    applied.mirror !== traffic.mirror?.revision ||
+    Object.keys(applied.weights).length !== asked.length ||
+    asked.some(({ revision, weight }) => applied.weights[revision] !== weight)
+  )
+}
 
 /** The setting with these shares, under a new number. Shares of zero are left out; without any, nobody is answered. */
 export const newSetting = (

@@ -154,6 +154,7 @@ export const observe = (world: World, mood: Mood = {}, faults: Faults = {}): Obs
       return {
         name: `router-${i}`,
         ...(epoch !== undefined && { epoch }),
+        ...(applied && faults.withoutAcks !== true && { applied: sharesOf(applied) }),
         ...(most !== undefined && { serving: most }),
       }
     }),
@@ -172,6 +173,11 @@ export const observe = (world: World, mood: Mood = {}, faults: Faults = {}): Obs
     ...(refusal && { refusal }),
   }
 }
+
+const sharesOf = ({ weights, mirror }: Traffic) => ({
+  weights: Object.fromEntries(weights.map(({ revision, weight }) => [revision, weight])),
+  ...(mirror && { mirror: mirror.revision }),
+})
 
 /** What a controller would do next, as modeldeployment/reconcile.ts does: write the status, or else act on it. */
 export const intents = (

@@ -1,6 +1,6 @@
 // What the routers of a namespace say, turned into what a rollout may know of one ModelDeployment: who has applied its
 // epoch, and what each revision was sent since. Pure; counters that start again never count twice or below zero.
-import type { ModelTraffic, RevisionTraffic, RouterState } from '../api/routerstate.ts'
+import type { AppliedShares, ModelTraffic, RevisionTraffic, RouterState } from '../api/routerstate.ts'
 import type { Judgement } from './shares.ts'
 
 /** Finished requests, those of them that failed, and those that were drawn by weight: that named no revision. */
@@ -40,6 +40,8 @@ export interface RouterFacts {
   readonly name: string
   /** The epoch that it has applied; unset before the first, and while it cannot be asked. */
   readonly epoch?: number
+  /** What that epoch asked of it. */
+  readonly applied?: AppliedShares
   /** The revision that it sends the largest share to. */
   readonly serving?: string
   /** How many ready endpoints of that revision it sees. */
@@ -62,6 +64,7 @@ export const routerFacts = (answers: Answers, uid: string): RouterFacts[] =>
       return {
         name: answer.router,
         ...(model?.appliedEpoch !== undefined && { epoch: model.appliedEpoch }),
+        ...(model?.applied && { applied: model.applied }),
         ...(serving !== undefined &&
           serving.weight > 0 && { serving: serving.revision, reaches: serving.readyEndpoints }),
         ...(problem !== undefined && { problem }),

@@ -97,9 +97,16 @@ const isModel = (value: unknown): value is ModelTraffic =>
   isRecord(value) &&
   typeof value['uid'] === 'string' &&
   (value['appliedEpoch'] === undefined || isCount(value['appliedEpoch'])) &&
+  (value['applied'] === undefined || areShares(value['applied'])) &&
   Array.isArray(value['emptied']) &&
   Array.isArray(value['revisions']) &&
   value['revisions'].every(isRevision)
+
+const areShares = (value: unknown): boolean =>
+  isRecord(value) &&
+  isRecord(value['weights']) &&
+  Object.values(value['weights']).every(isCount) &&
+  (value['mirror'] === undefined || typeof value['mirror'] === 'string')
 
 const isRevision = (value: unknown): boolean =>
   isRecord(value) &&
