@@ -549,6 +549,17 @@ describe('what random lives have found', () => {
     expect(p.world.rollout.stable?.revision).toBe('fraud-1')
   })
 
+  test('a record that is lost while stable is stopped for its version gives the users back to stable first', () => {
+    const p = updating({ capacity: 'Recreate' }, 1)
+    p.reach('Provisioning')
+    p.play({ do: 'rounds', count: 1, lucky: true })
+    expect([p.place, p.weight(1)]).toEqual(['Provisioning', 0])
+    p.play({ do: 'lose', what: 'revision', version: 2 })
+    p.play({ do: 'rounds', count: 3, lucky: true })
+    expect([p.weight(1), reasons(p).includes('Superseded')]).toEqual([1000, true])
+    promoted(p, 2)
+  })
+
   test('a scale-down planned while stable was stopped comes too late once requests go back to it', () => {
     const p = updating({ strategy: 'Recreate' }, 1)
     p.reach('Provisioning')

@@ -33,7 +33,7 @@ const forwardFromChecks = {
 
 const backwards = {
   RollingBack: 'a check fails, every pod is lost, a deadline passes, or a person aborts',
-  Superseding: 'the spec asks for another revision',
+  Superseding: 'the spec asks for another revision, or its record is lost while stable is stopped',
 } as const
 
 const dropped = {

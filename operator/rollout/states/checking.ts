@@ -17,7 +17,7 @@ import type { CheckResult } from '../observed.ts'
 import { fullSize, podsFor, stepAbove, stepOf, stopsStableFirst } from '../steps.ts'
 import { acknowledgements, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
 import { failureOf, isHeld, isProvisioned, overdue, stateMs, tooLate } from './checks.ts'
-import { fail } from './leaving.ts'
+import { drop, fail, isHome } from './leaving.ts'
 import { explained } from './pending.ts'
 import { takeStep } from './step.ts'
 
@@ -32,13 +32,17 @@ export const provisioning = (situation: Situation, persisted: Candidate): Decisi
   const { revision } = persisted
   const failure = seen.trouble?.fatal === true ? seen.trouble : overdue(situation, persisted)
   if (failure !== undefined) return fail(situation, persisted, failure)
-  if (!seen.revisions.some((r) => r.name === revision))
+  if (!seen.revisions.some((r) => r.name === revision)) {
+    const lost = `ModelRevision ${revision} was deleted: its model is fetched and read again.`
+    // A fetch takes its time: where stable was stopped for it, stable answers meanwhile, and the rollout begins anew.
+    if (!isHome(rollout)) return drop(situation, persisted, lost)
     return move(
       situation,
       { ...carried(persisted), attempt: persisted.attempt + 1, ...entered('Pending', spec, now) },
       'Resolving',
-      `ModelRevision ${revision} was deleted: its model is fetched and read again.`,
+      lost,
     )
+  }
   const replicas = podsFor(spec, rollout, persisted, firstStep(situation).step.weight)
   const candidate = { ...persisted, replicas }
   const held = isHeld(situation, candidate)
