@@ -1,6 +1,9 @@
 // A project is a level of test: what it needs differs, how it is written does not.
 // unit: nothing but node. integration: a real kube-apiserver and etcd, no root. faults: the same, with everything
 // between and under them going wrong. e2e: a real node.
+// Models are loaded in this process too; ONNX Runtime is to send nothing anywhere (docs/decisions/0076).
+process.env.ORT_DISABLE_TELEMETRY = '1'
+
 const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],

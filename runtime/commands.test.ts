@@ -1,5 +1,8 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { identityModel } from '../test/fixtures/onnx.ts'
 import { runCommand } from '../test/fixtures/runtime.ts'
 
@@ -17,6 +20,15 @@ describe('the other commands', () => {
       inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 3] }],
       outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 3] }],
     })
+  })
+
+  test('ONNX Runtime counts, keeps and sends nothing of what is run', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'slipway-home-'))
+    // On a machine of CI it keeps quiet by itself.
+    const command = runCommand('inspect', { HOME: home, CI: '', ORT_DISABLE_TELEMETRY: '' }, identityModel('FLOAT'))
+    expect(await command.finished).toEqual({ code: 0, signal: null })
+    expect(readdirSync(home)).toEqual([])
+    rmSync(home, { recursive: true })
   })
 
   test('a bad configuration ends with 64 and says what to write', async () => {

@@ -7,6 +7,9 @@ import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { workerRole } from './engine/messages.ts'
 import { supervise, supervisedFlag } from './supervisor.ts'
 
+// Who runs a model tells nobody. ONNX Runtime reads this once, when a worker loads it (docs/decisions/0076).
+process.env['ORT_DISABLE_TELEMETRY'] = '1'
+
 const [, , command, flag] = process.argv
 const entry = new URL(import.meta.url)
 
