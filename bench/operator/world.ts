@@ -20,6 +20,8 @@ export interface World {
   readonly namespace: string
   /** Names of the ModelDeployments. */
   readonly names: readonly string[]
+  /** ModelDeployments and the children of theirs that an operator caches. */
+  readonly objects: number
   close(): Promise<void>
 }
 
@@ -67,6 +69,7 @@ export const createWorld = async (models: number, report: (line: string) => void
     client,
     namespace,
     names,
+    objects: models * prototype.children.reduce((sum, { objects }) => sum + objects.length, 1),
     close: async () => {
       await client.transport.close()
       await plane.stop()
