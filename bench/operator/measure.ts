@@ -18,6 +18,9 @@ export interface ColdStart {
   readonly reconciledSeconds: number
   readonly rssMib: number
   readonly peakMib: number
+  /** User and system time until every key was reconciled. */
+  readonly cpuSeconds: number
+  /** Until every key was reconciled; of the peer 0. */
   readonly lagP99Ms: number
   readonly lagMaxMs: number
 }
@@ -33,7 +36,8 @@ export const coldStart = async (program: Program, world: World, settleMs: number
     const synced = await subject.synced()
     await subject.leading()
     const reconciled = await subject.reconciled(world.names.length)
-    const { p99Ms: lagP99Ms, maxMs: lagMaxMs } = subject.lag()
+    const cpuSeconds = subject.cpuSeconds()
+    const { p99Ms: lagP99Ms, maxMs: lagMaxMs } = (await subject.lag()) ?? { p99Ms: 0, maxMs: 0 }
     await sleep(settleMs)
     const { rssMib, peakMib } = subject.memory()
     return {
@@ -41,6 +45,7 @@ export const coldStart = async (program: Program, world: World, settleMs: number
       reconciledSeconds: (reconciled - synced) / 1000,
       rssMib,
       peakMib,
+      cpuSeconds,
       lagP99Ms,
       lagMaxMs,
     }

@@ -1,18 +1,16 @@
 // The API server that is measured against: real, with thousands of ModelDeployments in it that are settled. One of them
-// came about as every one does, by our operator and the controllers of Kubernetes; the others are copies of it. Once
-// they are there no controller runs beside the operators that are measured.
-import { randomBytes } from 'node:crypto'
-import type { ModelDeployment } from '../../operator/api/modeldeployment.ts'
+// came about as every one does, by our operator and the controllers of Kubernetes; the others are copies of what is then
+// in etcd. Once they are there no controller runs beside the operators that are measured.
 import { KubeClient } from '../../operator/kube/client.ts'
 import { loadCredentials } from '../../operator/kube/credentials.ts'
-import { deployments, endpointslices, namespaces, services, type ResourceType } from '../../operator/kube/resources.ts'
 import { Transport } from '../../operator/kube/transport.ts'
-import type { KubeObject } from '../../operator/kube/types.ts'
-import { modelDeployments, modelRevisions } from '../../operator/modeldeployment/resources.ts'
+import { modelDeployments } from '../../operator/modeldeployment/resources.ts'
 import { startControlPlane, type ControlPlane } from '../../test/cluster/controlplane.ts'
-import { connect, installCrds } from '../../test/integration/api/server.ts'
+import { stopProcesses } from '../../test/cluster/processes.ts'
 import { openStage } from '../../test/integration/operator/stage.ts'
 import { specOf } from '../../test/faults/scene.ts'
+import { copies } from './copies.ts'
+import { Etcd } from './etcd.ts'
 
 export interface World {
   readonly plane: ControlPlane
@@ -20,129 +18,78 @@ export interface World {
   readonly namespace: string
   /** Names of the ModelDeployments. */
   readonly names: readonly string[]
+  /** ModelDeployments and the children of theirs that an operator caches. */
+  readonly objects: number
   close(): Promise<void>
-}
-
-type Status = Readonly<Record<string, unknown>>
-type Child = KubeObject & { readonly status?: Status }
-
-/** One settled object and its children, as JSON. */
-interface Prototype {
-  readonly deployment: ModelDeployment
-  readonly children: readonly { readonly type: ResourceType; readonly objects: readonly Child[] }[]
 }
 
 const digits = 5
 const nameOf = (index: number): string => `model-${String(index).padStart(digits, '0')}`
-const prototypeName = nameOf(0)
-const childTypes: readonly ResourceType[] = [modelRevisions, deployments, services, endpointslices]
-/** Writes at once while the world is made. */
-const writers = 16
+/** What an operator caches of a model, as etcd's keys begin; `%` is the namespace. */
+const cached = [
+  'slipway.dev/modeldeployments/%',
+  'slipway.dev/modelrevisions/%',
+  'deployments/%',
+  'services/specs/%',
+  'endpointslices/%',
+]
+/** Without these the API server would find that thousands of Services have addresses that nobody gave out. */
+const addresses = 'ipaddresses'
 
 export const createWorld = async (models: number, report: (line: string) => void): Promise<World> => {
   report('a first model is rolled out by the operator and the controllers of Kubernetes')
-  const prototype = await makePrototype()
-  const plane = await startControlPlane({ controllers: false })
-  const credentials = await loadCredentials({ kubeconfig: plane.kubeconfig })
-  const client = new KubeClient(new Transport({ credentials, userAgent: 'bench' }))
-  process.env['SLIPWAY_TEST_KUBECONFIG'] = plane.kubeconfig
-  const plain = await connect()
-  await installCrds(plain)
-  await plain.close()
-  const namespace = 'bench'
-  await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  const names = Array.from({ length: models }, (_, index) => nameOf(index))
-  let made = 0
-  const waiting = names.values()
-  const write = async (): Promise<void> => {
-    for (const name of waiting) {
-      await copy(client, prototype, namespace, name)
-      made += 1
-      if (made % 500 === 0) report(`${made} of ${models} copies of it are made`)
-    }
-  }
-  await Promise.all(Array.from({ length: writers }, write))
-  return {
-    plane,
-    client,
-    namespace,
-    names,
-    close: async () => {
-      await client.transport.close()
-      await plane.stop()
-    },
-  }
-}
-
-const makePrototype = async (): Promise<Prototype> => {
   const plane = await startControlPlane()
   try {
-    process.env['SLIPWAY_TEST_KUBECONFIG'] = plane.kubeconfig
-    process.env['SLIPWAY_TEST_AUDIT_LOG'] = plane.auditLog
-    const stage = await openStage()
-    try {
-      await stage.start()
-      await stage.apply(prototypeName, specOf('1'))
-      const deployment = await stage.ready(prototypeName)
-      const children = []
-      for (const type of childTypes) {
-        const selection = { namespace: stage.namespace, labelSelector: 'app.kubernetes.io/managed-by=slipway' }
-        children.push({ type, objects: (await stage.client.list(type, selection)).items })
-      }
-      return { deployment, children }
-    } finally {
-      await stage.close()
+    const namespace = await rollOut(plane, nameOf(0))
+    await stopProcesses(
+      plane.processes.filter(({ name }) => name === 'kube-controller-manager'),
+      2000,
+    )
+    const etcd = new Etcd(plane.etcd)
+    const prefixes = cached.map((prefix) => `/registry/${prefix.replace('%', namespace)}/`)
+    const found = await Promise.all(prefixes.map((prefix) => etcd.list(prefix)))
+    const prototype = found.flat().filter(({ key }) => key.includes(nameOf(0)))
+    const given = (await etcd.list(`/registry/${addresses}/`)).filter(({ value }) => value.includes(nameOf(0)))
+    const names = Array.from({ length: models }, (_, index) => nameOf(index))
+    const put = etcd.puts()
+    for (const [index, name] of names.entries()) {
+      if (index === 0) continue
+      for (const entry of copies([...prototype, ...given], nameOf(0), name, index)) await put.add(entry)
+      if ((index + 1) % 1000 === 0) report(`${index + 1} of ${models} copies of it are made`)
     }
-  } finally {
+    await put.flush()
+    const credentials = await loadCredentials({ kubeconfig: plane.kubeconfig })
+    const client = new KubeClient(new Transport({ credentials, userAgent: 'bench' }))
+    const served = await client.list(modelDeployments, { namespace })
+    if (served.items.length !== models) throw new Error(`the API server has ${served.items.length} of ${models} models`)
+    return {
+      plane,
+      client,
+      namespace,
+      names,
+      objects: models * prototype.length,
+      close: async () => {
+        await client.transport.close()
+        await plane.stop()
+      },
+    }
+  } catch (error) {
     await plane.stop()
+    throw error
   }
 }
 
-const copy = async (client: KubeClient, prototype: Prototype, namespace: string, name: string): Promise<void> => {
-  const { deployment } = prototype
-  const from = deployment.metadata.namespace ?? ''
-  const renamed = <T>(value: T, uid: string): T =>
-    JSON.parse(
-      JSON.stringify(value)
-        .replaceAll(prototypeName, name)
-        .replaceAll(from, namespace)
-        .replaceAll(deployment.metadata.uid ?? '-', uid),
-    ) as T
-  const owner = await client.apply(modelDeployments, bare(renamed(deployment, '')), { fieldManager: 'kubectl' })
-  const uid = owner.metadata.uid ?? ''
-  await client.updateStatus(modelDeployments, {
-    ...owner,
-    status: { ...renamed(deployment.status ?? {}, uid), observedGeneration: owner.metadata.generation ?? 1 },
-  })
-  for (const { type, objects } of prototype.children) {
-    for (const object of objects) {
-      const child: Child = await client.apply(type, bare(renamed(object, uid)))
-      if (object.status?.['observedGeneration'] === undefined) continue
-      const { generation } = child.metadata
-      await client.updateStatus(type, {
-        ...child,
-        status: { ...object.status, observedGeneration: generation },
-      } as Child)
-    }
-  }
-}
-
-/** As somebody would write it: without what the server gives. An address is the server's choice too. */
-const bare = (object: Child): Child => {
-  const { name, namespace, labels, annotations, ownerReferences } = object.metadata
-  const { status: _, spec, ...rest } = object as Child & { readonly spec?: Readonly<Record<string, unknown>> }
-  const { clusterIP: _ip, clusterIPs: _ips, ...kept } = spec ?? {}
-  // Slices are named at random, and belong to a Service whose uid nobody looks at.
-  const own = object.kind === 'EndpointSlice' ? `${name.slice(0, -6)}-${randomBytes(3).toString('hex')}` : name
-  return {
-    ...rest,
-    ...(spec && { spec: kept }),
-    metadata: {
-      name: own,
-      ...(namespace !== undefined && { namespace }),
-      ...(labels && { labels }),
-      ...(annotations && { annotations }),
-      ...(ownerReferences && { ownerReferences }),
-    },
+/** @returns the namespace that it lives in */
+const rollOut = async (plane: ControlPlane, name: string): Promise<string> => {
+  process.env['SLIPWAY_TEST_KUBECONFIG'] = plane.kubeconfig
+  process.env['SLIPWAY_TEST_AUDIT_LOG'] = plane.auditLog
+  const stage = await openStage()
+  try {
+    await stage.start()
+    await stage.apply(name, specOf('1'))
+    await stage.ready(name)
+    return stage.namespace
+  } finally {
+    await stage.close()
   }
 }

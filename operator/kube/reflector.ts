@@ -17,6 +17,7 @@ import {
   type Step,
 } from './reflectorstep.ts'
 import { resourceName, type ResourceType } from './resources.ts'
+import { Sharing } from './sharing.ts'
 import type { Store, StoreScope } from './store.ts'
 import type { KubeObject } from './types.ts'
 import { Watchdog } from './watchdog.ts'
@@ -41,7 +42,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly silenceMs?: number
   /** How old the last list may become, in milliseconds; half an hour unless given. */
   readonly relistMs?: number
-  /** What to keep of an object; managedFields and kubectl's copy of what was applied are always dropped. */
+  /** What to keep of an object, new or cut down; managedFields and kubectl's copy of what was applied are always dropped. */
   readonly trim?: (object: T) => T
 }
 
@@ -66,6 +67,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
   readonly #scope: StoreScope<T>
   readonly #metrics: KubeMetrics
   readonly #labels: { readonly resource: string; readonly scope: string }
+  readonly #sharing = new Sharing()
   /** By key: what a list has brought so far. */
   readonly #collected = new Map<string, T>()
   #listedAt = performance.now()
@@ -249,7 +251,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
 
   readonly #trim = (object: T): T => {
     const trimmed = withoutBookkeeping(object)
-    return this.#options.trim?.(trimmed) ?? trimmed
+    return this.#sharing.share(this.#options.trim?.(trimmed) ?? trimmed)
   }
 
   #trimEvent(event: WatchEvent<T>): WatchEvent<T> {

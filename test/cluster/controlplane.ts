@@ -51,6 +51,8 @@ export interface ControlPlane {
   readonly auditLog: string
   /** Such as `https://127.0.0.1:40123`. */
   readonly server: string
+  /** Where etcd answers: plain HTTP on loopback. */
+  readonly etcd: string
   /** Holds everything: `logs/`, `pki/`, the audit log. */
   readonly dir: string
   readonly processes: readonly ProcessRecord[]
@@ -77,6 +79,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         kubeconfig: kubeconfigPath(dir),
         auditLog: auditLogPath(dir),
         server: serverOf(plan),
+        etcd: `http://127.0.0.1:${plan.ports.etcd}`,
         dir,
         processes,
         stop,

@@ -168,7 +168,8 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if model.Status.ObservedGeneration != model.Generation {
 		changed := model.DeepCopyObject().(*ModelDeployment)
 		changed.Status.ObservedGeneration = model.Generation
-		return reconcile.Result{}, r.client.Status().Update(ctx, changed)
+		// A patch: the types here have not every field of the status, and a whole one would drop the others.
+		return reconcile.Result{}, r.client.Status().Patch(ctx, changed, client.MergeFrom(&model))
 	}
 	deployment := desiredDeployment(&model, &revision)
 	var live appsv1.Deployment

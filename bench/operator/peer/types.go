@@ -38,6 +38,9 @@ type Revision struct {
 	Hash     string `json:"hash,omitempty"`
 	Version  string `json:"version,omitempty"`
 	Digest   string `json:"digest,omitempty"`
+	Image    string `json:"image,omitempty"`
+	// When it was promoted; a text, as ours keeps it.
+	PromotedAt string `json:"promotedAt,omitempty"`
 }
 
 type Transition struct {

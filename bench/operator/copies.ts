@@ -1,0 +1,49 @@
+// One model's objects as etcd holds them, made another's. Everything that tells the two apart has the same length, so
+// that protobuf, which counts bytes, stays valid.
+import { randomUUID } from 'node:crypto'
+import type { Entry } from './etcd.ts'
+
+const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g
+const address = /10\.96\.\d{1,3}\.\d{1,3}/g
+
+/** @param to a name as long as `from` @param index of the copy; each has another */
+export const copies = (entries: readonly Entry[], from: string, to: string, index: number): Entry[] => {
+  if (from.length !== to.length) throw new TypeError(`${to} is not as long as ${from}`)
+  // The same uid in several objects is one object's: its own, and that of its owner.
+  const uids = new Map<string, string>()
+  const renamed = (text: string): string =>
+    text
+      .replaceAll(from, to)
+      .replaceAll(uuid, (uid) => {
+        const known = uids.get(uid) ?? randomUUID()
+        uids.set(uid, known)
+        return known
+      })
+      .replaceAll(address, (ip) => addressLike(ip, index))
+  return entries.map(({ key, value }) => ({
+    key: renamed(key),
+    value: Buffer.from(renamed(value.toString('latin1')), 'latin1'),
+  }))
+}
+
+/** Another address of 10.96.0.0/16 with as many digits. @throws where there are too few of them */
+const addressLike = (ip: string, index: number): string => {
+  const digits = ip.length - '10.96..'.length
+  let left = index
+  for (let first = 1; first < digits; first += 1) {
+    const [a, b] = [numbersOf(first), numbersOf(digits - first)]
+    if (left < a.count * b.count) return `10.96.${a.from + Math.floor(left / b.count)}.${b.from + (left % b.count)}`
+    left -= a.count * b.count
+  }
+  throw new RangeError(`there are too few addresses like ${ip} for ${index} copies; start again for another address`)
+}
+
+/** Numbers from 0 to 255 with so many digits. */
+const numbersOf = (digits: number): { readonly from: number; readonly count: number } =>
+  digits === 1
+    ? { from: 2, count: 8 }
+    : digits === 2
+      ? { from: 10, count: 90 }
+      : digits === 3
+        ? { from: 100, count: 156 }
+        : { from: 0, count: 0 }
