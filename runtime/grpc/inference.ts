@@ -85,7 +85,9 @@ export function inferenceService(context: InferenceContext, open: Set<() => void
     ServerLive: method(ServerLiveRequest, ServerLiveResponse, () => ({ live: state.health().live })),
     ServerReady: method(ServerReadyRequest, ServerReadyResponse, () => ({ ready: state.health().ready })),
     ModelReady: method(ModelReadyRequest, ModelReadyResponse, (request) => {
-      return { ready: named(request).health().ready && !state.draining }
+      // A model or version that is not there is not ready, which is what Triton's clients ask to hear.
+      const found = models.find(request.name, request.version === '' ? undefined : request.version)
+      return { ready: !(found instanceof Fault) && found.health().ready && !state.draining }
     }),
     ServerMetadata: method(ServerMetadataRequest, ServerMetadataResponse, () => {
       return { name: 'slipway', version: serverVersion, extensions }

@@ -182,6 +182,8 @@ describe('a model of every datatype', () => {
     expect(await answers('ServerLive', {})).toEqual({ live: true })
     expect(await answers('ServerReady', {})).toEqual({ ready: true })
     expect(await answers('ModelReady', { name: 'm' })).toEqual({ ready: true })
+    expect(await answers('ModelReady', { name: 'other' })).toEqual({ ready: false })
+    expect(await answers('ModelReady', { name: 'm', version: 'v9' })).toEqual({ ready: false })
     expect(await answers('ServerMetadata', {})).toMatchObject({ name: 'slipway', version: '0.1.0' })
     expect(await answers('ModelMetadata', { name: 'm', version: 'v1' })).toMatchObject({
       name: 'm',
@@ -251,7 +253,6 @@ describe('a model of every datatype', () => {
       status.RESOURCE_EXHAUSTED,
       'larger than max',
     ],
-    ['readiness of another model', 'ModelReady', { name: 'other' }, status.NOT_FOUND, 'there is no model other here'],
     [
       'metadata of another version',
       'ModelMetadata',

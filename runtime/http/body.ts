@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { fault, printBytes, wordsOf, type Fault } from '../errors.ts'
+import { tensorAlignment } from '../protocols/binary.ts'
 import { decoderOf, type Coding } from './encoding.ts'
 
 /** The client went away before its body was complete; there is nobody to answer. */
@@ -35,7 +36,7 @@ export interface BodyOptions {
   /** The most bytes it may have, decompressed. */
   readonly maxBytes: number
   readonly coding: Coding | undefined
-  /** Which offset of the body must lie aligned to 8 bytes: where binary tensors begin. */
+  /** Which offset of the body must lie aligned: where binary tensors begin. */
   readonly aligned: number
   readonly reservations: Reservations
 }
@@ -99,9 +100,9 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
   })
 }
 
-/** One buffer with the chunks, placed so that the byte `aligned` lies at a multiple of 8. */
+/** One buffer with the chunks, placed so that the byte `aligned` lies as tensors must. */
 function joined(chunks: readonly Buffer[], length: number, aligned: number): Uint8Array<ArrayBuffer> {
-  const lead = (8 - (aligned % 8)) % 8
+  const lead = (tensorAlignment - (aligned % tensorAlignment)) % tensorAlignment
   const bytes = new Uint8Array(new ArrayBuffer(lead + length), lead)
   let at = 0
   for (const chunk of chunks) {

@@ -9,7 +9,7 @@ import { fault } from '../errors.ts'
 import { ProtoReader, wireType } from '../grpc/protobuf/reader.ts'
 import { ProtoWriter } from '../grpc/protobuf/writer.ts'
 import { datatypes, elementCount, isDatatype, zeros, type Datatype, type Tensor } from '../tensor.ts'
-import { byteLengthOf, elementBytes, tensorOfBytes, writeTensor } from './binary.ts'
+import { byteLengthOf, tensorAlignment, tensorOfBytes, writeTensor } from './binary.ts'
 import { classify } from './classification.ts'
 import type { Codec, Encoded, InferenceRequest, ModelIdentity, Parameter } from './codec.ts'
 import { contentsOf, hasContents, tensorOfContents } from './oip-grpc-contents.ts'
@@ -82,7 +82,7 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
   const parameters = new Map<string, Parameter>()
   const inputs: InputHead[] = []
   const outputs: OutputHead[] = []
-  const raw: RawContents[] = []
+  const raw: Uint8Array<ArrayBuffer>[] = []
   let id = ''
   for (let fields = 0; reader.next(); fields++) {
     if (fields === maxFields) throw reader.broken(`it has more than ${maxFields} fields`)
@@ -107,7 +107,7 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
         break
       case 7:
         reader.expect(wireType.bytes, 'raw_input_contents')
-        raw.push(readRaw(reader))
+        raw.push(reader.view())
         break
       default:
         reader.skip()
@@ -119,7 +119,7 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
   if (typed) checkTypedAnswer(wanted, model)
   return {
     id: id === '' ? undefined : id,
-    inputs: inSignatureOrder(tensorsOf(inputs, raw, model), model.signature),
+    inputs: inSignatureOrder(tensorsOf(inputs, raw, model, body.byteOffset), model.signature),
     outputs: wanted.map(({ name }) => name),
     parameters: given,
     answer(tensors) {
@@ -132,8 +132,15 @@ function decodeRequest(body: Uint8Array<ArrayBuffer>, model: ModelIdentity): Inf
   }
 }
 
-function tensorsOf(heads: readonly InputHead[], raw: readonly RawContents[], model: ModelIdentity): Tensor[] {
+/** @param start where the message begins in its buffer, all of whose heads have been read */
+function tensorsOf(
+  heads: readonly InputHead[],
+  raw: readonly Uint8Array<ArrayBuffer>[],
+  model: ModelIdentity,
+  start: number,
+): Tensor[] {
   const names = new Set<string>()
+  let free = start
   const tensors = heads.map(({ field, name, datatype, shape, contents }, at) => {
     const spec = inputNamed(`${field}.name`, name, model.signature)
     if (names.has(name)) throw fault('InputTwice', { field: `${field}.name`, found: name })
@@ -149,7 +156,9 @@ function tensorsOf(heads: readonly InputHead[], raw: readonly RawContents[], mod
     }
     const bytes = raw[at]
     if (bytes !== undefined) {
-      return tensorOfBytes(`raw_input_contents[${at}]`, name, datatype, shape, alignedBytes(bytes, datatype))
+      const placed = movedDown(bytes, free)
+      free = placed.byteOffset + placed.byteLength
+      return tensorOfBytes(`raw_input_contents[${at}]`, name, datatype, shape, placed)
     }
     if (elementCount(shape) === 0) return zeros(name, datatype, shape)
     throw fault('TensorDataMissing', { name, model: model.name })
@@ -158,28 +167,17 @@ function tensorsOf(heads: readonly InputHead[], raw: readonly RawContents[], mod
   return tensors
 }
 
-/** Bytes of a tensor, and how many bytes their length takes before them, which nobody needs any more. */
-interface RawContents {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly prefix: number
-}
-
-function readRaw(reader: ProtoReader): RawContents {
-  const lengthAt = reader.at
-  const bytes = reader.view()
-  return { bytes, prefix: reader.at - bytes.byteLength - lengthAt }
-}
-
 /**
- * The bytes where a typed array can lie on them, if need be moved down over their own length. Measured for 602 KB: a
- * copy into fresh memory takes 150 to 220 µs, a move in place 12 µs.
+ * Moves the bytes of a tensor down to where tensors must lie, over what nobody needs any more: everything in front of
+ * them but the tensors before. Measured for 602 KB: a copy into fresh memory takes 150 to 220 µs, a move 12 µs.
+ * @param free from where on the buffer may be written over
+ * @returns the bytes as they are where there is no room, for a copy
  */
-function alignedBytes({ bytes, prefix }: RawContents, datatype: Datatype): Uint8Array<ArrayBuffer> {
-  const { buffer, byteOffset, byteLength } = bytes
-  const off = datatype === 'BYTES' ? 0 : byteOffset % elementBytes[datatype]
-  if (off === 0 || off > prefix) return bytes
-  new Uint8Array(buffer).copyWithin(byteOffset - off, byteOffset, byteOffset + byteLength)
-  return new Uint8Array(buffer, byteOffset - off, byteLength)
+function movedDown({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>, free: number): Uint8Array<ArrayBuffer> {
+  const target = byteOffset - (byteOffset % tensorAlignment)
+  const start = target < free ? byteOffset : target
+  if (start < byteOffset) new Uint8Array(buffer).copyWithin(start, byteOffset, byteOffset + byteLength)
+  return new Uint8Array(buffer, start, byteLength)
 }
 
 function readInput(reader: ProtoReader, field: string): InputHead {

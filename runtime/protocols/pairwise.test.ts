@@ -4,6 +4,7 @@ import { tensorOf } from '../../test/fixtures/tensors.ts'
 import { grpcForms } from '../../test/fixtures/grpcforms.ts'
 import { printed, wireForms } from '../../test/fixtures/wireforms.ts'
 import { datatypes, tensor, type Tensor } from '../tensor.ts'
+import { tensorAlignment } from './binary.ts'
 import type { ModelIdentity } from './codec.ts'
 import { decode } from './codecs.ts'
 
@@ -25,6 +26,9 @@ const tensors: fc.Arbitrary<Tensor[]> = fc
     ),
   )
 
+/** Whether ONNX Runtime sums it in the same order wherever it came from. */
+const isAligned = (made: Tensor): boolean => made.datatype === 'BYTES' || made.data.byteOffset % tensorAlignment === 0
+
 /** Dynamic where the draw says so, so that declared and free dimensions are both met. */
 const signatureOf = (made: readonly Tensor[], free: boolean): ModelIdentity => {
   const specs = made.map(({ name, datatype, shape }) => ({ name, datatype, shape: free ? shape.map(() => -1) : shape }))
@@ -43,6 +47,10 @@ test('every form reads the same tensors, and every form of answer says them back
         met.set(form.name, (met.get(form.name) ?? 0) + 1)
         const request = decode(message.wire, message.body, model)
         expect({ form: form.name, inputs: request.inputs }).toEqual({ form: form.name, inputs: made })
+        expect({ form: form.name, aligned: request.inputs.every(isAligned) }).toEqual({
+          form: form.name,
+          aligned: true,
+        })
         // An answer may be written over the request, whose inputs are views of its body.
         const read = form.read(request.answer(made), made)
         expect({ form: form.name, read }).toEqual({ form: form.name, read: made.map(printed) })
