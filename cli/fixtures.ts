@@ -15,7 +15,7 @@ export const specFor = (
   rollout: Partial<ModelDeploymentSpec['rollout']> = {},
   rest: Partial<ModelDeploymentSpec> = {},
 ): ModelDeploymentSpec => {
-  const spec = specOf(`https://models.test/${model}.onnx`, { replicas: 4, traffic: { mode: 'Router' }, ...rest })
+  const spec = specOf(`https://models.test/${model}.onnx`, { replicas: 4, ...rest })
   return { ...spec, rollout: { ...spec.rollout, ...rollout } }
 }
 

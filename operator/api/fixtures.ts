@@ -5,9 +5,9 @@ import type { ModelDeploymentSpec } from './modeldeployment.ts'
 export const specOf = (uri: string, rest: Partial<ModelDeploymentSpec> = {}): ModelDeploymentSpec => ({
   model: { uri },
   replicas: 2,
-  traffic: { mode: 'Direct' },
+  traffic: { mode: 'Router' },
   rollout: {
-    strategy: 'BlueGreen',
+    strategy: 'Canary',
     deadlines: { provision: '15m', step: '30m', total: '4h' },
     capacity: 'Surge',
     onInconclusive: 'Hold',
@@ -23,3 +23,9 @@ export const specOf = (uri: string, rest: Partial<ModelDeploymentSpec> = {}): Mo
   suspend: false,
   ...rest,
 })
+
+/** The plainest way to users: no routers, and all of them at once. */
+export const directSpecOf = (uri: string, rest: Partial<ModelDeploymentSpec> = {}): ModelDeploymentSpec => {
+  const spec = specOf(uri, rest)
+  return { ...spec, traffic: { mode: 'Direct' }, rollout: { ...spec.rollout, strategy: 'BlueGreen' } }
+}

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
-import { specOf } from '../api/fixtures.ts'
+import { directSpecOf } from '../api/fixtures.ts'
 import { deploymentOf, resolvedOf, revisionOf, seenOf } from './fixtures.ts'
 import { plan, type Action, type Seen } from './plan.ts'
 
 const now = Date.parse('2026-01-01T00:00:00Z')
-const v1 = specOf('https://models.example/1.onnx')
-const v2 = specOf('https://models.example/2.onnx')
+const v1 = directSpecOf('https://models.example/1.onnx')
+const v2 = directSpecOf('https://models.example/2.onnx')
 
 const applied = (actions: readonly Action[]): string[] =>
   actions.flatMap((a) => (a.do === 'apply' ? [`${a.object.kind} ${a.object.metadata.name}`] : []))
@@ -89,7 +89,7 @@ describe('a plan', () => {
   test('keeps revisions up to the limit, newest first, and those in use beyond it', () => {
     const seen = settled({ ...v1, revisionHistoryLimit: 1 })
     const old = [2, 3, 4].map((n) =>
-      revisionOf(deploymentOf(specOf(`https://models.example/${n}.onnx`)), `v${n}`, `2025-01-0${n}T00:00:00Z`),
+      revisionOf(deploymentOf(directSpecOf(`https://models.example/${n}.onnx`)), `v${n}`, `2025-01-0${n}T00:00:00Z`),
     )
     const { actions } = plan({ ...seen, revisions: [...seen.revisions, ...old] }, now)
     expect(deleted(actions)).toEqual([old[1], old[0]].map((r) => `ModelRevision ${r?.metadata.name ?? ''}`))
@@ -133,7 +133,10 @@ describe('a plan', () => {
   test('keeps the newest unused revisions, also when all were made within one second', () => {
     const seen = settled({ ...v1, revisionHistoryLimit: 1 })
     const old = ['9', '11', '10'].map((resourceVersion) => {
-      const revision = revisionOf(deploymentOf(specOf(`https://models.example/old-${resourceVersion}.onnx`)), 'old')
+      const revision = revisionOf(
+        deploymentOf(directSpecOf(`https://models.example/old-${resourceVersion}.onnx`)),
+        'old',
+      )
       return { ...revision, metadata: { ...revision.metadata, resourceVersion } }
     })
     const { actions } = plan({ ...seen, revisions: [...old, ...seen.revisions] }, now)
@@ -173,7 +176,7 @@ describe('a plan', () => {
     const paused = { ...v2.rollout, paused: true }
     const seen = settled({ ...v2, rollout: paused, revisionHistoryLimit: 0 })
     const asked = revisionOf(deploymentOf(v2), 'v2')
-    const other = revisionOf(deploymentOf(specOf('https://models.example/3.onnx')), 'v3')
+    const other = revisionOf(deploymentOf(directSpecOf('https://models.example/3.onnx')), 'v3')
     const { actions } = plan({ ...seen, revisions: [...seen.revisions, asked, other] }, now)
     expect(deleted(actions)).toEqual([`ModelRevision ${other.metadata.name}`])
   })

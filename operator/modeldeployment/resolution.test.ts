@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { specOf } from '../api/fixtures.ts'
+import { directSpecOf } from '../api/fixtures.ts'
 import { deploymentOf } from './fixtures.ts'
 import { resolutionOf } from './resolution.ts'
 import type { PodView } from './trouble.ts'
@@ -7,7 +7,7 @@ import type { PodView } from './trouble.ts'
 const digest = `sha256:${'a'.repeat(64)}`
 const result = JSON.stringify({ ok: true, digest, sizeBytes: 1, inputs: [], outputs: [] })
 const request = {
-  deployment: deploymentOf(specOf('https://models.example/1.onnx')),
+  deployment: deploymentOf(directSpecOf('https://models.example/1.onnx')),
   revision: 'fraud-1',
   hash: '1',
   image: 'registry.example/runtime:1',

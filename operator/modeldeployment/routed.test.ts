@@ -1,6 +1,6 @@
 // The plan where routers stand between users and pods: when the Service moves, and what may go.
 import { describe, expect, test } from '@jest/globals'
-import { specOf } from '../api/fixtures.ts'
+import { directSpecOf, specOf } from '../api/fixtures.ts'
 import type { ModelDeploymentSpec, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { directService, routedService } from './desired/children.ts'
 import { deploymentOf, resolvedOf, revisionOf, seenOf } from './fixtures.ts'
@@ -9,8 +9,8 @@ import { isWatched, type Routing } from './routing.ts'
 
 const now = Date.parse('2026-01-01T00:00:00Z')
 const uri = 'https://models.example/1.onnx'
-const direct = specOf(uri)
-const routed = specOf(uri, { traffic: { mode: 'Router' } })
+const direct = directSpecOf(uri)
+const routed = specOf(uri)
 const first = deploymentOf(routed)
 const { revision, hash, version, digest, image } = resolvedOf(first, 'v1')
 const stable = { revision, hash, version, digest, image, promotedAt: '2026-01-01T00:00:00.000Z' }

@@ -1,8 +1,9 @@
 // What observe.ts gathers about the way from users to pods in mode Router: the object's port, where its Service points,
 // which routers there are and what they counted. It asks routers only where an answer can change something.
 import type { ModelDeployment } from '../api/modeldeployment.ts'
+import type { KubeClient } from '../kube/client.ts'
 import { keyFor } from '../kube/key.ts'
-import type { EndpointSlice, Service } from '../kube/resources.ts'
+import { pods, type EndpointSlice, type Service } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import type { Evidence } from '../rollout/observed.ts'
 import { routerFacts, type RouterFacts } from '../routers/answers.ts'
@@ -11,6 +12,7 @@ import { routerLabels, routerName } from '../routers/desired.ts'
 import { byService, type Routers } from '../routers/routers.ts'
 import { labelKeys } from './names.ts'
 import { isRouted, isWatched, type Destination, type Routing } from './routing.ts'
+import { ofTheChart, troubleOf, type PodView } from './trouble.ts'
 
 /** What the rollout is told of routers. */
 export interface RouterSight {
@@ -25,10 +27,14 @@ export interface RouterSight {
  */
 export const leaveMs = 30_000
 
+/** How many routers are looked at to find out what is wrong. */
+const podLimit = 5
+
 /** When each object that leaves the routers was first seen to be gone from them, by uid. Lost in a crash: it waits anew. */
 export type Leaving = Map<string, number>
 
 export interface RoutingSources {
+  readonly client: KubeClient
   readonly routers: Routers
   readonly endpointSlices: Store<EndpointSlice>
   readonly leaving: Leaving
@@ -38,7 +44,7 @@ export interface RoutingSources {
 
 /** @param undecided somebody waits for the routers besides the rollout itself: pods that are to go, for instance */
 export const observeRouting = async (
-  { routers, endpointSlices, leaving, routerProblems }: RoutingSources,
+  { client, routers, endpointSlices, leaving, routerProblems }: RoutingSources,
   deployment: ModelDeployment,
   service: Service | undefined,
   undecided: boolean,
@@ -58,7 +64,7 @@ export const observeRouting = async (
   if (routed) leaving.delete(uid)
   const gone = leavesAt !== undefined && leavesAt <= now
   const port = gone ? undefined : await routers.portOf(deployment)
-  const problem = routerProblems.get(namespace)?.message ?? noneReady(routers, namespace)
+  const problem = routerProblems.get(namespace)?.message ?? (await noneReady(client, routers, namespace))
   const known: Routing = {
     destination,
     readyRouters,
@@ -87,10 +93,20 @@ export const observeRouting = async (
   }
 }
 
-const noneReady = (routers: Routers, namespace: string): string | undefined =>
-  routers.endpoints(namespace).some(({ ready }) => ready)
-    ? undefined
-    : `No router of namespace ${namespace} is ready; kubectl describe deployment ${routerName} tells more.`
+/** Why nobody can be answered through routers, with what their pods say of it. */
+const noneReady = async (client: KubeClient, routers: Routers, namespace: string): Promise<string | undefined> => {
+  if (routers.endpoints(namespace).some(({ ready }) => ready)) return undefined
+  const labelSelector = Object.entries(routerLabels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+  const { items } = await client.list(pods, { namespace, labelSelector, limit: podLimit })
+  const { message = `kubectl describe deployment ${routerName} tells more.` } =
+    troubleOf(
+      items.map((pod) => pod as PodView),
+      ofTheChart,
+    ) ?? {}
+  return `No router of namespace ${namespace} is ready: ${message}`
+}
 
 const destinationOf = (service: Service | undefined): Destination => {
   if (service === undefined) return { kind: 'Nowhere' }

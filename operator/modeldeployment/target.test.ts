@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals'
-import { specOf } from '../api/fixtures.ts'
+import { directSpecOf } from '../api/fixtures.ts'
 import { revisionHash } from '../api/identity.ts'
 import { deploymentOf, revisionOf } from './fixtures.ts'
 import { targetOf } from './target.ts'
 
 const kept = (n: number, version: string) =>
-  revisionOf(deploymentOf(specOf(`https://models.example/${n}.onnx`)), version, `2026-01-0${n}T00:00:00Z`)
-const asking = (to: string) => deploymentOf(specOf('https://models.example/9.onnx', { rollback: { to } }))
+  revisionOf(deploymentOf(directSpecOf(`https://models.example/${n}.onnx`)), version, `2026-01-0${n}T00:00:00Z`)
+const asking = (to: string) => deploymentOf(directSpecOf('https://models.example/9.onnx', { rollback: { to } }))
 const revisions = [kept(1, 'v1'), kept(2, 'v2'), kept(3, 'v2')]
 const names = revisions.map((r) => r.metadata.name)
 

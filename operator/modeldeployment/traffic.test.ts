@@ -3,7 +3,7 @@ import { specOf } from '../api/fixtures.ts'
 import { deploymentOf, seenOf } from './fixtures.ts'
 import { verifiedOf, withRouters } from './traffic.ts'
 
-const spec = specOf('https://models.example/1.onnx', { traffic: { mode: 'Router' } })
+const spec = specOf('https://models.example/1.onnx')
 const weights = [
   { revision: 'fraud-1', weight: 950 },
   { revision: 'fraud-2', weight: 50 },

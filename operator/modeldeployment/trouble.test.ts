@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { gzipSync } from 'node:zlib'
-import { troubleOf, type ContainerStatus, type PodView } from './trouble.ts'
+import { ofTheChart, troubleOf, type ContainerStatus, type PodView } from './trouble.ts'
 
 const pod = (
   name: string,
@@ -46,6 +46,13 @@ describe('why pods are not ready', () => {
     })
     expect(troubleOf([trying])).toEqual(troubleOf([waiting]))
     expect(troubleOf([trying])?.message).toContain('registry.example/runtime:1')
+  })
+
+  test('of a router is mended in the values of the chart, not in a spec', () => {
+    const trying = pod('a', { state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } })
+    expect(troubleOf([trying], ofTheChart)?.message).toBe(
+      `Image "registry.example/runtime:1" cannot be pulled: not found. ${ofTheChart.image}, or give the nodes access to it.`,
+    )
   })
 
   test('a container killed for memory names its limit, and is given up after three restarts', () => {

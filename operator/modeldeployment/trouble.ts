@@ -62,40 +62,60 @@ const refusedReasons = new Set([
   'CreatePodSandboxError',
 ])
 
+/** What to write elsewhere, and where, so that pods can run. */
+export interface Fixes {
+  readonly image: string
+  readonly room: string
+  readonly memory: string
+}
+
+const ofTheSpec: Fixes = {
+  image: 'Correct spec.runtime.image',
+  room: 'Lower spec.resources',
+  memory: 'Raise spec.resources.limits.memory',
+}
+
+/** Routers are described by the chart's values, not by a ModelDeployment. */
+export const ofTheChart: Fixes = {
+  image: "Correct image or router.envoy.image in the chart's values",
+  room: "Lower router.envoy.resources in the chart's values",
+  memory: "Raise limits.memory under router in the chart's values",
+}
+
 /** The most telling trouble among the pods: a fatal one first, else the first by pod name. */
-export const troubleOf = (pods: readonly PodView[]): Trouble | undefined => {
+export const troubleOf = (pods: readonly PodView[], fixes: Fixes = ofTheSpec): Trouble | undefined => {
   const troubles = pods
     .filter((pod) => pod.metadata.deletionTimestamp === undefined)
     .toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))
-    .flatMap((pod) => podTrouble(pod) ?? [])
+    .flatMap((pod) => podTrouble(pod, fixes) ?? [])
   return troubles.find((t) => t.fatal) ?? troubles[0]
 }
 
-const podTrouble = (pod: PodView): Trouble | undefined => {
+const podTrouble = (pod: PodView, fixes: Fixes): Trouble | undefined => {
   const scheduled = pod.status?.conditions?.find((c) => c.type === 'PodScheduled')
   if (scheduled?.status === 'False') {
     const why = scheduled.message ?? 'the scheduler gave no reason'
     return trouble(
       'Unschedulable',
-      `No node can take pod ${pod.metadata.name}: ${sentence(why)} Lower spec.resources or add nodes.`,
+      `No node can take pod ${pod.metadata.name}: ${sentence(why)} ${fixes.room} or add nodes.`,
     )
   }
   const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
   for (const container of containers) {
-    const found = containerTrouble(pod, container)
+    const found = containerTrouble(pod, container, fixes)
     if (found !== undefined) return found
   }
   return undefined
 }
 
-const containerTrouble = (pod: PodView, container: ContainerStatus): Trouble | undefined => {
+const containerTrouble = (pod: PodView, container: ContainerStatus, fixes: Fixes): Trouble | undefined => {
   const { waiting } = container.state ?? {}
   const spec = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].find(
     (c) => c.name === container.name,
   )
   if (waiting?.reason !== undefined && pullReasons.has(waiting.reason)) {
     const image = spec?.image ?? container.image ?? ''
-    const message = `Image "${image}" cannot be pulled: ${sentence(pullCause(waiting.message))} Correct spec.runtime.image, or give the nodes access to it.`
+    const message = `Image "${image}" cannot be pulled: ${sentence(pullCause(waiting.message))} ${fixes.image}, or give the nodes access to it.`
     return { ...trouble('ImagePullFailed', message), fatal: waiting.reason === 'InvalidImageName' }
   }
   if (waiting?.reason !== undefined && refusedReasons.has(waiting.reason)) {
@@ -106,7 +126,7 @@ const containerTrouble = (pod: PodView, container: ContainerStatus): Trouble | u
   }
   const ended = container.state?.terminated ?? container.lastState?.terminated
   if (ended === undefined || ended.exitCode === 0 || container.ready === true) return undefined
-  return endedTrouble(pod, container, spec, ended)
+  return endedTrouble(pod, container, spec, ended, fixes)
 }
 
 const endedTrouble = (
@@ -114,12 +134,13 @@ const endedTrouble = (
   container: ContainerStatus,
   spec: ContainerSpec | undefined,
   ended: NonNullable<ContainerState['terminated']>,
+  fixes: Fixes,
 ): Trouble => {
   const restarts = container.restartCount ?? 0
   const fatal = restarts >= fatalRestarts
   if (ended.reason === 'OOMKilled') {
     const limit = spec?.resources?.limits?.['memory']
-    const message = `Container ${container.name} of pod ${pod.metadata.name} was killed because it used more memory than its limit of ${limit ?? 'the node'}. Raise spec.resources.limits.memory.`
+    const message = `Container ${container.name} of pod ${pod.metadata.name} was killed because it used more memory than its limit of ${limit ?? 'the node'}. ${fixes.memory}.`
     return { ...trouble('InsufficientMemory', message), fatal }
   }
   const told = readTermination(ended.message)

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { Registry } from 'prom-client'
-import { specOf } from '../api/fixtures.ts'
+import { directSpecOf } from '../api/fixtures.ts'
 import { silent } from '../telemetry/log.ts'
 import { deploymentOf } from './fixtures.ts'
 import { watchdog } from './violations.ts'
@@ -18,7 +18,7 @@ test('a broken invariant is counted by its name and told as a Warning, and every
     return metric?.values.map(({ labels, value }) => [labels['invariant'], value])
   }
   expect(await counts()).toContainEqual(['I3', 0])
-  const deployment = deploymentOf(specOf('https://models.example/1.onnx'))
+  const deployment = deploymentOf(directSpecOf('https://models.example/1.onnx'))
   watch(deployment, [{ invariant: 'I3', message: 'fraud-1 is let go.' }], silent)
   expect(await counts()).toContainEqual(['I3', 1])
   expect(told).toEqual(['Warning InvariantBroken I3: fraud-1 is let go.'])

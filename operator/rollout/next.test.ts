@@ -1,7 +1,7 @@
 // The state machine against a small model of the world: pods start, Jobs end, specs change, in any order.
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { specOf } from '../api/fixtures.ts'
+import { directSpecOf } from '../api/fixtures.ts'
 import { statusSchema, type ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import type { Rollout } from './decision.ts'
 import { next } from './next.ts'
@@ -19,7 +19,7 @@ const revision = (n: number): RevisionFacts => ({
 })
 
 const specWith = (rollout: Partial<ModelDeploymentSpec['rollout']> = {}): ModelDeploymentSpec => {
-  const spec = specOf('https://models.example/1.onnx')
+  const spec = directSpecOf('https://models.example/1.onnx')
   return { ...spec, rollout: { ...spec.rollout, ...rollout } }
 }
 

@@ -94,7 +94,7 @@ export const routerSpec = (
   rollout: Partial<ModelDeploymentSpec['rollout']> = {},
   rest: Partial<ModelDeploymentSpec> = {},
 ): ModelDeploymentSpec => {
-  const spec = specOf('https://models.example/1.onnx', { traffic: { mode: 'Router' }, ...rest })
+  const spec = specOf('https://models.example/1.onnx', rest)
   return { ...spec, rollout: { ...spec.rollout, ...rollout } }
 }
 

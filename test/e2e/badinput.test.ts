@@ -5,7 +5,16 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { e2e, type E2E } from '../kit/e2e.ts'
-import { applyModel, conditionOf, getModel, says, serves, waitForModel, type WrittenSpec } from '../kit/model.ts'
+import {
+  applyModel,
+  conditionOf,
+  directly,
+  getModel,
+  says,
+  serves,
+  waitForModel,
+  type WrittenSpec,
+} from '../kit/model.ts'
 import { predict, withForward } from '../kit/predict.ts'
 
 const request = readFileSync('examples/silero/request.json', 'utf8')
@@ -22,15 +31,14 @@ afterAll(() => world.close())
 const objects = ['vad', 'vad-1', 'vad-2', 'vad-3']
 
 const limits = { resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } } }
-const good = (): WrittenSpec => ({
-  model: { uri: `${world.store}/models/silero_vad_v5.onnx`, version: 'v5' },
-  ...limits,
-})
-const bad = (uri: string, rest: WrittenSpec = {}, model: WrittenSpec = {}): WrittenSpec => ({
-  ...good(),
-  model: { uri: uri.startsWith('http') ? uri : `${world.store}${uri}`, version: 'v6', ...model },
-  ...rest,
-})
+const good = (): WrittenSpec =>
+  directly({ model: { uri: `${world.store}/models/silero_vad_v5.onnx`, version: 'v5' }, ...limits })
+const bad = (uri: string, rest: WrittenSpec = {}, model: WrittenSpec = {}): WrittenSpec =>
+  directly({
+    ...limits,
+    model: { uri: uri.startsWith('http') ? uri : `${world.store}${uri}`, version: 'v6', ...model },
+    ...rest,
+  })
 
 const otherDigest = `sha256:${createHash('sha256').update('another file').digest('hex')}`
 const shortDeadline = { rollout: { deadlines: { provision: '20s' } } }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { readFileSync } from 'node:fs'
 import { e2e, type E2E } from '../kit/e2e.ts'
 import { installSlipway } from '../kit/install.ts'
-import { applyModel, getModel, serves, waitForModel } from '../kit/model.ts'
+import { applyModel, directly, getModel, serves, waitForModel } from '../kit/model.ts'
 import { predict } from '../kit/predict.ts'
 
 jest.setTimeout(300_000)
@@ -14,16 +14,19 @@ const home = 'slipway-system'
 let world: E2E
 beforeAll(async () => {
   world = await e2e('chart')
-  await applyModel(world.shell, world.namespace, 'vad', {
-    model: { uri: `${world.store}/models/silero_vad_v5.onnx`, version: 'v5' },
-    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
-  })
+  await applyModel(world.shell, world.namespace, 'vad', silero())
   await waitForModel(world.shell, world.namespace, 'vad', 'Ready with v5', serves('v5'))
 })
 afterAll(async () => {
   await installSlipway(world.shell, world.images)
   await world.close()
 })
+
+const silero = () =>
+  directly({
+    model: { uri: `${world.store}/models/silero_vad_v5.onnx`, version: 'v5' },
+    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  })
 
 interface Pod {
   readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string }

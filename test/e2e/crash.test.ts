@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { e2e, type E2E } from '../kit/e2e.ts'
-import { applyModel, serves, waitForModel } from '../kit/model.ts'
+import { applyModel, directly, serves, waitForModel } from '../kit/model.ts'
 import { killOperator } from '../kit/kill.ts'
 import { startStream } from '../kit/stream.ts'
 
@@ -31,12 +31,13 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 test(`the operator is killed at a random moment in each of ${rounds} rollouts, all finish, and no request is lost`, async () => {
-  const spec = (round: number) => ({
-    model: { uri: `${world.store}/models/silero_vad_${round % 2 === 0 ? 'v5' : 'v6'}.onnx`, version: `r${round}` },
-    replicas: 1,
-    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
-    rollout: { keepPreviousFor: '1s' },
-  })
+  const spec = (round: number) =>
+    directly({
+      model: { uri: `${world.store}/models/silero_vad_${round % 2 === 0 ? 'v5' : 'v6'}.onnx`, version: `r${round}` },
+      replicas: 1,
+      resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+      rollout: { keepPreviousFor: '1s' },
+    })
   await applyModel(world.shell, world.namespace, 'vad', spec(0))
   await waitForModel(world.shell, world.namespace, 'vad', 'Ready with r0', serves('r0'))
   const stream = await startStream(world.shell, world.namespace, 'stream', world.images.modelstore, {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { directRun, sameFloats } from '../kit/directrun.ts'
 import { e2e, type E2E } from '../kit/e2e.ts'
-import { applyModel, conditionOf, getModel, isReady, says, serves, waitForModel } from '../kit/model.ts'
+import { applyModel, conditionOf, directly, getModel, isReady, says, serves, waitForModel } from '../kit/model.ts'
 import { predict } from '../kit/predict.ts'
 import { startStream } from '../kit/stream.ts'
 
@@ -19,12 +19,13 @@ afterAll(() => world.close())
 const lastRevision = (log: string): string | undefined =>
   (JSON.parse(log.trim().split('\n').at(-1) ?? '{}') as { revision?: string }).revision
 
-const silero = (version: 'v5' | 'v6', rest: object = {}) => ({
-  model: { uri: `${world.store}/models/silero_vad_${version}.onnx`, version },
-  replicas: 2,
-  resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
-  ...rest,
-})
+const silero = (version: 'v5' | 'v6', rest: object = {}) =>
+  directly({
+    model: { uri: `${world.store}/models/silero_vad_${version}.onnx`, version },
+    replicas: 2,
+    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    ...rest,
+  })
 
 const waitFor = (name: string, what: string, claim: Parameters<typeof waitForModel>[4]) =>
   waitForModel(world.shell, world.namespace, name, what, claim)

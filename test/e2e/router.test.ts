@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { directRun, sameFloats } from '../kit/directrun.ts'
 import { e2e, type E2E } from '../kit/e2e.ts'
 import { killOperator } from '../kit/kill.ts'
-import { applyModel, conditionOf, getModel, serves, waitForModel } from '../kit/model.ts'
+import { applyModel, conditionOf, directly, getModel, serves, waitForModel } from '../kit/model.ts'
 import { predict } from '../kit/predict.ts'
 import { startStream, type StreamSummary } from '../kit/stream.ts'
 
@@ -21,7 +21,6 @@ afterAll(() => world.close())
 const silero = (version: 'v5' | 'v6', rest: object = {}) => ({
   model: { uri: `${world.store}/models/silero_vad_${version}.onnx`, version },
   resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
-  traffic: { mode: 'Router' },
   ...rest,
 })
 
@@ -75,7 +74,6 @@ describe('a model behind routers', () => {
     const v5 = (await getModel(world.shell, world.namespace, 'vad')).status?.stable?.revision ?? ''
     const streams = await Promise.all([stream('kept', true), stream('fresh', false)])
     const rollout = {
-      strategy: 'Canary',
       // Held there by hand, so that the shares can be looked at.
       steps: [{ weight: 20, minDuration: '1s', gate: 'Manual' }],
       analysis: { minSamples: 50 },
@@ -122,8 +120,7 @@ describe('a model behind routers', () => {
 
   test('loses no request on its way to mode Direct and back to the routers', async () => {
     const streams = await Promise.all([stream('kept-3', true), stream('fresh-3', false)])
-    const { traffic: _, ...direct } = silero('v5')
-    await applyModel(world.shell, world.namespace, 'vad', direct)
+    await applyModel(world.shell, world.namespace, 'vad', directly(silero('v5')))
     await world.until('the Service points at pods', async () => (await destination()).startsWith('vad-'))
     await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
     await world.until('the Service points at routers', async () => (await destination()) === 'slipway-router')

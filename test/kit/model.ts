@@ -9,6 +9,13 @@ export type WrittenSpec = Record<string, unknown>
 export const manifestOf = (namespace: string, name: string, spec: WrittenSpec): string =>
   JSON.stringify({ apiVersion: 'slipway.dev/v1alpha1', kind: 'ModelDeployment', metadata: { name, namespace }, spec })
 
+/** Without routers and steps: for tests of what goes on behind the address, which need neither and save their time. */
+export const directly = ({ rollout = {}, ...spec }: WrittenSpec & { readonly rollout?: object }): WrittenSpec => ({
+  traffic: { mode: 'Direct' },
+  ...spec,
+  rollout: { strategy: 'BlueGreen', ...rollout },
+})
+
 /** kubectl apply of a whole ModelDeployment. */
 export const applyModel = (shell: Shell, namespace: string, name: string, spec: WrittenSpec): Promise<string> =>
   shell.kubectl(['apply', '-f', '-'], manifestOf(namespace, name, spec))

@@ -71,8 +71,8 @@ export const rolloutSchema = defaultedObject(
   {
     strategy: word(['Canary', 'BlueGreen', 'Recreate'], {
       description:
-        'Canary moves users by rising shares, BlueGreen moves all at once when every new pod answers, Recreate stops the old pods first; default BlueGreen.',
-      default: 'BlueGreen',
+        'Canary moves users by rising shares, BlueGreen moves all at once when every new pod answers, Recreate stops the old pods first; default Canary.',
+      default: 'Canary',
     }),
     steps: Type.Optional(steps),
     golden: Type.Optional(goldenSchema),
@@ -116,7 +116,7 @@ export const rolloutSchema = defaultedObject(
     }),
   },
   {
-    description: 'How a change reaches users; default {strategy: BlueGreen}.',
+    description: 'How a change reaches users; default {strategy: Canary}.',
     rules: [
       {
         rule: "self.strategy == 'Canary' || !has(self.steps)",

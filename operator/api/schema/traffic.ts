@@ -81,8 +81,8 @@ export const trafficSchema = defaultedObject(
   {
     mode: word(['Router', 'Gateway', 'Direct'], {
       description:
-        'Router sends requests through the routers of the namespace, Gateway adds a route to a Gateway of the cluster, Direct points the Service straight at the pods; default Direct.',
-      default: 'Direct',
+        'Router sends requests through the routers of the namespace, Gateway adds a route to a Gateway of the cluster, Direct points the Service straight at the pods; default Router.',
+      default: 'Router',
     }),
     timeout: Type.Optional(
       positiveDuration({
@@ -93,7 +93,7 @@ export const trafficSchema = defaultedObject(
     gateway: Type.Optional(gateway),
   },
   {
-    description: 'How requests reach the pods; default {mode: Direct}.',
+    description: 'How requests reach the pods; default {mode: Router}.',
     rules: [
       {
         rule: "self.mode != 'Gateway' || has(self.gateway)",

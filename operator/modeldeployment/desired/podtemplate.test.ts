@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import type { ModelDeploymentSpec } from '../../api/modeldeployment.ts'
-import { specOf } from '../../api/fixtures.ts'
+import { directSpecOf } from '../../api/fixtures.ts'
 import { deploymentOf, resolvedOf } from '../fixtures.ts'
 import { notImplemented } from '../notimplemented.ts'
 import { modelRevision } from './children.ts'
@@ -11,7 +11,7 @@ test.each<[ModelDeploymentSpec['runtime'], object, string, string]>([
   [{ batching: { maxSize: 8 } }, { maxSize: 8, maxDelay: '0ms' }, '8', '0'],
   [{ batching: { maxDelay: '1s5ms' } }, { maxSize: 'Auto', maxDelay: '1s5ms' }, 'Auto', '1005'],
 ])('runtime %j is frozen as %j, and the pods are told %s and %s ms', (runtime, frozen, maxSize, maxDelayMs) => {
-  const deployment = deploymentOf(specOf('https://models.example/1.onnx', runtime && { runtime }))
+  const deployment = deploymentOf(directSpecOf('https://models.example/1.onnx', runtime && { runtime }))
   expect(notImplemented(deployment.spec)).toBeUndefined()
   expect(modelRevision(deployment, resolvedOf(deployment, 'v1')).spec.runtime.batching).toEqual(frozen)
   const { containers } = renderPodTemplate(deployment, resolvedOf(deployment, 'v1')).spec as {

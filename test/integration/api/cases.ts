@@ -29,6 +29,12 @@ const canary = (rollout: Spec): Spec => ({
   traffic: { mode: 'Router' },
   rollout: { strategy: 'Canary', ...rollout },
 })
+/** Mode Direct, where the strategy has to be another than the default. */
+const direct = (traffic: Spec, rollout: Spec = {}): Spec => ({
+  model,
+  traffic: { mode: 'Direct', ...traffic },
+  rollout: { strategy: 'BlueGreen', ...rollout },
+})
 const steps = (...weights: unknown[]): Spec => canary({ steps: weights.map((weight) => ({ weight })) })
 const uri = (uri: string): Spec => ({ model: { uri } })
 const gateway = { parentRefs: [{ name: 'public' }] }
@@ -145,28 +151,30 @@ const ofTheTraffic: Case[] = [
   of(
     'spec.traffic',
     'mode Direct has no proxy that could keep a timeout',
-    traffic({ timeout: '60s' }),
+    direct({ timeout: '60s' }),
     traffic({ mode: 'Router', timeout: '60s' }),
   ),
   {
     ...of(
       'spec.traffic',
       'mode Direct has no proxy that could keep users on one side',
-      traffic({ sticky: { header: 'x-user-id' } }),
+      direct({ sticky: { header: 'x-user-id' } }),
       { ...canary({}), traffic: { mode: 'Router', sticky: { header: 'x-user-id' } } },
     ),
     also: 'spec',
   },
-  of('spec', 'only strategy Canary has two sides', traffic({ mode: 'Router', sticky: { header: 'x-user-id' } }), {
-    ...canary({}),
-    traffic: { mode: 'Router', sticky: { header: 'x-user-id' } },
-  }),
+  of(
+    'spec',
+    'only strategy Canary has two sides',
+    { ...traffic({ sticky: { header: 'x-user-id' } }), rollout: { strategy: 'BlueGreen' } },
+    traffic({ sticky: { header: 'x-user-id' } }),
+  ),
   ...duration('spec.traffic.timeout', (timeout) => traffic({ mode: 'Router', timeout }), { zero: false }),
 ]
 
 const ofTheStrategy: Case[] = [
-  of('spec', 'mode Direct cannot share traffic by weight', rollout({ strategy: 'Canary' }), canary({})),
-  of('spec', 'mode Direct has no router that could copy requests', rollout({ shadow: { minPairs: 10 } }), {
+  of('spec', 'mode Direct cannot share traffic by weight', traffic({ mode: 'Direct' }), direct({})),
+  of('spec', 'mode Direct has no router that could copy requests', direct({}, { shadow: { minPairs: 10 } }), {
     model,
     traffic: { mode: 'Router' },
     rollout: { shadow: { minPairs: 10 } },

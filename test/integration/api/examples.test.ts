@@ -33,9 +33,9 @@ const example = async (name: string): Promise<Record<string, unknown>> => {
 
 const defaults = {
   replicas: 1,
-  traffic: { mode: 'Direct' },
+  traffic: { mode: 'Router' },
   rollout: {
-    strategy: 'BlueGreen',
+    strategy: 'Canary',
     deadlines: { provision: '15m', step: '30m', total: '4h' },
     capacity: 'Surge',
     onInconclusive: 'Hold',

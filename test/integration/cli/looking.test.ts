@@ -10,7 +10,7 @@ import { resource } from '../../../operator/kube/resources.ts'
 import { kubectlPath } from '../../cluster/binaries.ts'
 import { kubeconfig } from '../kube/server.ts'
 import { ended, type Rule } from '../operator/hands.ts'
-import { openStage, revisionOf, uriOf, type Stage, type WrittenSpec } from '../operator/stage.ts'
+import { openStage, plainly, revisionOf, uriOf, type Stage, type WrittenSpec } from '../operator/stage.ts'
 import { give, type Printed } from './session.ts'
 
 jest.setTimeout(120_000)
@@ -36,10 +36,15 @@ afterAll(async () => {
 
 const look = (...argv: readonly string[]): Promise<Printed> => give([...argv, '-n', stage.namespace])
 
-const manifest = (spec: object, name = 'fraud'): string =>
-  JSON.stringify({ apiVersion: 'slipway.dev/v1alpha1', kind: 'ModelDeployment', metadata: { name }, spec })
+const manifest = (spec: WrittenSpec, name = 'fraud'): string =>
+  JSON.stringify({
+    apiVersion: 'slipway.dev/v1alpha1',
+    kind: 'ModelDeployment',
+    metadata: { name },
+    spec: plainly(spec),
+  })
 
-const plan = (spec: object, name?: string): Promise<Printed> =>
+const plan = (spec: WrittenSpec, name?: string): Promise<Printed> =>
   give(['plan', '-f', '-', '--json', '-n', stage.namespace], { input: manifest(spec, name) })
 
 /** The way back to a version that serves, so that each test begins with it. */
@@ -175,10 +180,10 @@ describe('plan', () => {
     expect(JSON.parse(out)).toMatchObject({ contract: { known: true, message: 'Clients of v1 notice nothing.' } })
   })
 
-  test.each<[string, object, RegExp]>([
+  test.each<[string, WrittenSpec, RegExp]>([
     [
       'a rule of the schema',
-      { model: { uri: uriOf('x') }, rollout: { strategy: 'Canary' } },
+      { model: { uri: uriOf('x') }, traffic: { mode: 'Direct' }, rollout: { strategy: 'Canary' } },
       /mode Direct cannot share/,
     ],
     [
@@ -204,7 +209,7 @@ describe('plan', () => {
   test('a field that kubectl apply would take away is seen to go', async () => {
     const file = join(folder, 'applied.json')
     const kubectl = await kubectlPath()
-    const apply = async (spec: object): Promise<void> => {
+    const apply = async (spec: WrittenSpec): Promise<void> => {
       await writeFile(file, manifest(spec, 'applied'))
       await promisify(execFile)(kubectl, ['apply', '-f', file, '-n', stage.namespace, '--kubeconfig', kubeconfig()])
     }

@@ -37,6 +37,7 @@ afterAll(async () => {
 const spec = (model: string, rest: Partial<WrittenSpec> = {}): WrittenSpec => ({
   model: { uri: uriOf(model), version: model },
   traffic: { mode: 'Router' },
+  rollout: { strategy: 'BlueGreen' },
   ...rest,
 })
 

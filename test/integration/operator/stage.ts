@@ -27,7 +27,7 @@ export interface Stage {
   start(options?: StartOptions): Promise<OperatorProcess>
   /** The operator processes that this test has started, the ended ones too. */
   running(): readonly OperatorProcess[]
-  /** `kubectl apply` of the whole spec: what is not in it any more is unset. */
+  /** `kubectl apply` of the whole spec, in mode Direct unless it says otherwise: what is not in it any more is unset. */
   apply(name: string, spec: WrittenSpec): Promise<ModelDeployment>
   get(name: string): Promise<ModelDeployment>
   /** The object once the claim holds; the whole story when it never does. */
@@ -57,6 +57,16 @@ export interface Children {
 }
 
 export const uriOf = (model: string): string => `https://models.test/${model}/model.onnx`
+
+/** A spec that says nothing about traffic goes without routers: its test is about something else. */
+export const plainly = ({ traffic, rollout, ...spec }: WrittenSpec): WrittenSpec => {
+  const direct = traffic === undefined || traffic.mode === 'Direct'
+  return {
+    ...spec,
+    traffic: traffic ?? { mode: 'Direct' },
+    ...(direct ? { rollout: { strategy: 'BlueGreen', ...rollout } } : rollout && { rollout }),
+  }
+}
 
 /** The name of the revision that this spec leads to. */
 export const revisionOf = (name: string, spec: WrittenSpec): string =>
@@ -116,7 +126,7 @@ export const openStage = async (): Promise<Stage> => {
     running: () => running,
     apply: (name, spec) => {
       const { apiVersion, kind } = { apiVersion: 'slipway.dev/v1alpha1', kind: 'ModelDeployment' }
-      const object = { apiVersion, kind, metadata: { name, namespace }, spec }
+      const object = { apiVersion, kind, metadata: { name, namespace }, spec: plainly(spec) }
       return client.apply(modelDeployments, object, { fieldManager: 'kubectl' })
     },
     get,
