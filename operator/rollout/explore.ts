@@ -78,11 +78,12 @@ interface Step {
   readonly fault: boolean
 }
 
-/** What users may find of the candidate: enough and good, enough and bad, none at all. */
-const findings: readonly (readonly [string, Calls | undefined])[] = [
-  ['good figures', { requests: 1000, failures: 0 }],
-  ['bad figures', { requests: 1000, failures: 900 }],
-  ['no request', undefined],
+/** What users may find of the candidate: enough and good, enough and bad, none at all, or another share of it. */
+const findings: readonly { readonly words: string; readonly calls?: Calls; readonly astray?: boolean }[] = [
+  { words: 'good figures', calls: { requests: 1000, failures: 0 } },
+  { words: 'bad figures', calls: { requests: 1000, failures: 900 } },
+  { words: 'no request' },
+  { words: 'wrong shares', calls: { requests: 1000, failures: 0 }, astray: true },
 ]
 
 export const explore = (bounds: Bounds, progress?: (states: number, transitions: number) => void): Found => {
@@ -224,10 +225,10 @@ class Search {
     const known = this.#planned.get(world)
     if (known?.command === command && known !== undefined) return known.plans
     const decided = new Map<string, Plan>()
-    for (const [finding, calls] of findings) {
-      const label = `sees ${finding}`
+    for (const finding of findings) {
+      const label = `sees ${finding.words}`
       const report = this.#reporter(at, `a controller ${label}`)
-      for (const intent of intents(world, this.#mood(node, calls), report, this.#bounds.faults)) {
+      for (const intent of intents(world, this.#mood(node, finding), report, this.#bounds.faults)) {
         const key = intentKey(intent, world)
         if (decided.has(key)) continue
         decided.set(key, { label: `${label} and will ${words(intent)}`, intent })
@@ -240,10 +241,11 @@ class Search {
     return plans
   }
 
-  #mood({ world, command }: Node, calls: Calls | undefined): Mood {
+  #mood({ world, command }: Node, { calls, astray }: (typeof findings)[number]): Mood {
     const asked = world.rollout.candidate?.hash ?? world.rollout.stable?.hash ?? '1'
     return {
       calls: calls === undefined ? {} : { [Number(asked)]: [calls.requests, calls.failures] },
+      ...(astray === true && { astray }),
       ...(command && { command }),
     }
   }

@@ -32,6 +32,13 @@ export const isAcknowledged = (seen: Observed, traffic: Traffic | undefined): bo
   return total > 0 && acked === total
 }
 
+/**
+ * That users are proved to get other shares than the setting in force asks for, in a sentence. Too few requests to tell
+ * prove nothing. It may be taken back: shares are judged again whenever their number has doubled.
+ */
+export const sharesOff = ({ shares }: Observed, traffic: Traffic | undefined): string | undefined =>
+  shares === undefined || shares.asAsked || shares.epoch !== traffic?.epoch ? undefined : shares.message
+
 const hasApplied = ({ epoch }: RouterFacts, traffic: Traffic | undefined): boolean =>
   traffic !== undefined && epoch === traffic.epoch
 

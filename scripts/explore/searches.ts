@@ -62,6 +62,52 @@ export const searches: readonly Search[] = [
     length: 'Quick',
   },
   {
+    name: 'canary with a gate: 2 controllers, five commands at any moment',
+    bounds: {
+      spec: routerSpec(
+        { strategy: 'Canary', steps: [{ weight: 50, minDuration: '0s', gate: 'Manual' }] },
+        { replicas: 1 },
+      ),
+      commands: ['pause', 'resume', 'promote', 'abort', 'retry'].map((op) => orderOf(op, 2)),
+    },
+  },
+  {
+    name: 'blue-green: 2 controllers, 3 versions, 2 edits, an hour, a pod lost, a router replaced',
+    bounds: {
+      spec: routerSpec({ strategy: 'BlueGreen' }, { replicas: 1 }),
+      versions: 3,
+      edits: 2,
+      hours: 1,
+      losses: 1,
+      replacements: 1,
+    },
+  },
+  {
+    name: 'recreate: 2 controllers, 3 versions, 2 edits, a pod lost, a router replaced',
+    bounds: {
+      spec: routerSpec({ strategy: 'Recreate' }, { replicas: 1 }),
+      versions: 3,
+      edits: 2,
+      losses: 1,
+      replacements: 1,
+    },
+  },
+  {
+    name: 'canary that borrows of three pods: 2 controllers, 2 edits, a pod lost',
+    bounds: {
+      spec: routerSpec(
+        { strategy: 'Canary', capacity: 'Borrow', steps: [{ weight: 50, minDuration: '0s' }] },
+        { replicas: 3 },
+      ),
+      edits: 2,
+      losses: 1,
+    },
+  },
+  {
+    name: 'canary: 2 controllers, 2 edits, an hour, a router replaced',
+    bounds: { edits: 2, hours: 1, replacements: 1 },
+  },
+  {
     // The longest: more than 2.5 million states.
     name: 'canary: 2 controllers, 3 versions, 2 edits, an hour, a pod lost',
     bounds: { versions: 3, edits: 2, losses: 1, hours: 1 },
