@@ -81,7 +81,8 @@ export const reasons = {
   Verified: { meaning: 'The shares that users got are those that were asked for.', fix: '' },
   SharesOff: {
     meaning: 'A revision got another share than it was asked to get.',
-    fix: 'look at the routers of the namespace',
+    fix: 'look at the router pods of the namespace: one of them sends requests by other weights',
+    rejects: 'Infra',
   },
   RoutersNotReady: {
     meaning: 'No router of the namespace answers.',

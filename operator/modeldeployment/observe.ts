@@ -33,6 +33,7 @@ import { isRefused } from './refused.ts'
 import { isFinished, resolutionOf } from './resolution.ts'
 import { modelRevisions } from './resources.ts'
 import { targetOf } from './target.ts'
+import { sharesSeen } from './traffic.ts'
 import { troubleOf, type PodView } from './trouble.ts'
 
 /** Everything that facts are gathered from. */
@@ -104,6 +105,7 @@ export const observe = async (
     routerTrouble(deployment, sight)
   const servingTrouble = (await troubleOfRevision(client, deployment, workloads, stable?.revision)) ?? refused
   const routed = !isDirect(deployment.spec)
+  const shares = routed ? sharesSeen(deployment, sight.routing.measured) : undefined
   const command = isDirect(deployment.spec) ? undefined : commandOf(deployment)
   const observed: Observed = {
     target,
@@ -122,6 +124,7 @@ export const observe = async (
     },
     ...(sight.routers && { routers: sight.routers }),
     ...(sight.evidence && { evidence: sight.evidence }),
+    ...(shares && { shares }),
     ...(command && { command }),
     ...(refusal && { refusal }),
   }

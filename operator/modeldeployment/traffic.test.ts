@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { specOf } from '../api/fixtures.ts'
 import { deploymentOf, seenOf } from './fixtures.ts'
-import { verifiedOf, withRouters } from './traffic.ts'
+import { sharesSeen, verifiedOf, withRouters } from './traffic.ts'
 
 const spec = specOf('https://models.example/1.onnx')
 const weights = [
@@ -19,6 +19,38 @@ const acked = { total: 2, acked: 2 }
 const seen = (...epochs: number[]) =>
   seenOf(deploymentOf(spec), { routers: epochs.map((epoch, i) => ({ name: `r${i}`, epoch })) }).observed
 const routing = { destination: { kind: 'Routers' }, readyRouters: 2, port: 20_001 } as const
+
+describe('what the rollout is told of the shares', () => {
+  const setting = {
+    epoch: 7,
+    weights: [
+      { revision: 'a', weight: 900 },
+      { revision: 'b', weight: 100 },
+    ],
+  }
+  const shareOf = (share: number, [low, high]: readonly [number, number]) => [
+    { revision: 'b', share: `${share}`, low: `${low}`, high: `${high}` },
+  ]
+  const withStatus = (rest: Partial<typeof spec> = {}) => ({
+    ...deploymentOf({ ...spec, ...rest }),
+    status: { traffic: setting },
+  })
+
+  test('is that they are as asked, or the figures that say otherwise', () => {
+    expect(sharesSeen(withStatus(), shareOf(0.1, [0.08, 0.12]))).toMatchObject({ epoch: 7, asAsked: true })
+    expect(sharesSeen(withStatus(), shareOf(0.3, [0.25, 0.35]))).toEqual({
+      epoch: 7,
+      asAsked: false,
+      message: 'b should get 10% and got 30% (25% to 35%).',
+    })
+  })
+
+  test('is nothing while nobody can tell, and nothing of users who stay on their side', () => {
+    expect(sharesSeen(withStatus(), undefined)).toBeUndefined()
+    const sticky = { traffic: { mode: 'Router' as const, sticky: { header: 'x-user-id' } } }
+    expect(sharesSeen(withStatus(sticky), shareOf(0.3, [0.25, 0.35]))).toBeUndefined()
+  })
+})
 
 describe('the traffic in the status', () => {
   test('has the port, and how many routers have applied the epoch', () => {

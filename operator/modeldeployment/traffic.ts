@@ -35,6 +35,18 @@ export const withRouters = (
   }
 }
 
+/** What the rollout is told of the shares; undefined while nobody can tell. */
+export const sharesSeen = (deployment: ModelDeployment, measured: Routing['measured']): Observed['shares'] => {
+  const { spec, status } = deployment
+  const setting = status?.traffic
+  const counted = measured ?? setting?.measured
+  // A sticky user is drawn once and sends as much as they like: shares of requests are no proof then.
+  if (setting === undefined || counted === undefined || spec.traffic.sticky !== undefined) return undefined
+  const off = sharesOff(setting.weights, counted)
+  const message = off.length === 0 ? 'Users get the shares that were asked for.' : `${off.join('; ')}.`
+  return { epoch: setting.epoch, asAsked: off.length === 0, message }
+}
+
 /** The condition TrafficVerified of an object in mode Router, read from what its status says. */
 export const verifiedOf = (
   traffic: Traffic | undefined,

@@ -66,6 +66,11 @@ interface Node {
   readonly command?: Command
 }
 
+interface Plan {
+  readonly label: string
+  readonly intent: Intent
+}
+
 interface Step {
   readonly label: string
   readonly node: Node
@@ -73,11 +78,12 @@ interface Step {
   readonly fault: boolean
 }
 
-/** What users may find of the candidate: enough and good, enough and bad, none at all. */
-const findings: readonly (readonly [string, Calls | undefined])[] = [
-  ['good figures', { requests: 1000, failures: 0 }],
-  ['bad figures', { requests: 1000, failures: 900 }],
-  ['no request', undefined],
+/** What users may find of the candidate: enough and good, enough and bad, none at all, or another share of it. */
+const findings: readonly { readonly words: string; readonly calls?: Calls; readonly astray?: boolean }[] = [
+  { words: 'good figures', calls: { requests: 1000, failures: 0 } },
+  { words: 'bad figures', calls: { requests: 1000, failures: 900 } },
+  { words: 'no request' },
+  { words: 'wrong shares', calls: { requests: 1000, failures: 0 }, astray: true },
 ]
 
 export const explore = (bounds: Bounds, progress?: (states: number, transitions: number) => void): Found => {
@@ -96,6 +102,8 @@ class Search {
   readonly #to = new Ints()
   readonly #violations = new Map<string, { violation: Violation; path: readonly string[] }>()
   readonly #edges = new Set<string>()
+  readonly #keys = new Keys()
+  readonly #planned = new WeakMap<World, { readonly command?: Node['command']; readonly plans: readonly Plan[] }>()
   #transitions = 0
 
   constructor(bounds: Bounds) {
@@ -135,7 +143,7 @@ class Search {
   }
 
   #visit(node: Node, parent: number, label: string): number {
-    const key = keyOf(node)
+    const key = this.#keys.of(node)
     const known = this.#indexes.get(key)
     if (known !== undefined) return known
     const index = this.#queue.length
@@ -207,23 +215,37 @@ class Search {
       step(`controller ${i} dies before it ${words(intent)}`, { world, pending: put(undefined) }, true)
       return
     }
-    const planned = new Set<string>()
-    for (const [finding, calls] of findings) {
-      const label = `controller ${i} sees ${finding}`
-      for (const next of intents(world, this.#mood(node, calls), this.#reporter(at, label), this.#bounds.faults)) {
-        const decided = intentKey(next, world)
-        if (planned.has(decided)) continue
-        planned.add(decided)
-        if (next.kind === 'status') for (const { from, to } of next.next.transitions) this.#edges.add(`${from} → ${to}`)
-        step(`${label} and will ${words(next)}`, { world, pending: put(next) })
-      }
-    }
+    for (const { label, intent: next } of this.#plans(node, at))
+      step(`controller ${i} ${label}`, { world, pending: put(next) })
   }
 
-  #mood({ world, command }: Node, calls: Calls | undefined): Mood {
+  /** What a controller may decide in a world. Nodes that differ in what is pending alone share it. */
+  #plans(node: Node, at: number): readonly Plan[] {
+    const { world, command } = node
+    const known = this.#planned.get(world)
+    if (known?.command === command && known !== undefined) return known.plans
+    const decided = new Map<string, Plan>()
+    for (const finding of findings) {
+      const label = `sees ${finding.words}`
+      const report = this.#reporter(at, `a controller ${label}`)
+      for (const intent of intents(world, this.#mood(node, finding), report, this.#bounds.faults)) {
+        const key = intentKey(intent, world)
+        if (decided.has(key)) continue
+        decided.set(key, { label: `${label} and will ${words(intent)}`, intent })
+        if (intent.kind === 'status')
+          for (const { from, to } of intent.next.transitions) this.#edges.add(`${from} → ${to}`)
+      }
+    }
+    const plans = Array.from(decided.values())
+    this.#planned.set(world, { ...(command && { command }), plans })
+    return plans
+  }
+
+  #mood({ world, command }: Node, { calls, astray }: (typeof findings)[number]): Mood {
     const asked = world.rollout.candidate?.hash ?? world.rollout.stable?.hash ?? '1'
     return {
       calls: calls === undefined ? {} : { [Number(asked)]: [calls.requests, calls.failures] },
+      ...(astray === true && { astray }),
       ...(command && { command }),
     }
   }
@@ -305,26 +327,64 @@ const words = (intent: Intent): string => {
 // --- What tells two states apart. Numbers that only rise (epochs, rollouts, versions of objects) count from the present
 // one, and what no decision looks at (words, the history, when a state was entered) is left out.
 
-const keyOf = (node: Node): string => {
-  const { world, pending, edits, losses, replacements, hours, commands, command } = node
-  return digest(
-    [
-      world.target,
-      rolloutKey(world.rollout, world.rollout),
-      trafficKey(world.lastTraffic, world.rollout),
-      world.revisions.toSorted((a, b) => a - b).join(','),
-      workloadsKey(world),
-      world.routers.map((r) => trafficKey(r, world.rollout)).join('/'),
-      edits,
-      losses,
-      replacements,
-      hours,
-      commands.length,
-      command?.id ?? '',
-      pending.map((intent) => (intent === undefined ? '' : intentKey(intent, world))).join('+'),
-    ].join(' '),
-  )
+/** Keys of nodes. Worlds and intents are numbered once each: most nodes share theirs with others. */
+class Keys {
+  readonly #numbers = new Map<string, number>()
+  readonly #worlds = new WeakMap<World, number>()
+  readonly #statuses = new WeakMap<Intent, number>()
+  readonly #rollouts = new WeakMap<World['rollout'], string>()
+
+  of({ world, pending, edits, losses, replacements, hours, commands, command }: Node): string {
+    const due = pending.map((intent) => (intent === undefined ? '' : this.#ofIntent(intent, world))).join('+')
+    const left = `${edits}.${losses}.${replacements}.${hours}.${commands.length}`
+    return `${this.#ofWorld(world)} ${left} ${due} ${command?.id ?? ''}`
+  }
+
+  #ofWorld(world: World): number {
+    const known = this.#worlds.get(world)
+    if (known !== undefined) return known
+    const number = this.#number(digest(worldKey(world, this.#ofRollout(world.rollout))))
+    this.#worlds.set(world, number)
+    return number
+  }
+
+  /** Of a rollout by itself; pods and routers change far more often than it does. */
+  #ofRollout(rollout: World['rollout']): string {
+    const known = this.#rollouts.get(rollout)
+    if (known !== undefined) return known
+    const key = rolloutKey(rollout, rollout)
+    this.#rollouts.set(rollout, key)
+    return key
+  }
+
+  #ofIntent(intent: Intent, world: World): string {
+    if (intent.kind !== 'status') return intentKey(intent, world)
+    if (intent.objectVersion !== world.objectVersion) return 'stale'
+    // What it is compared with, the status that it was made from, is still there: it means the same for as long.
+    const known = this.#statuses.get(intent)
+    if (known !== undefined) return `${known}`
+    const number = this.#number(digest(intentKey(intent, world)))
+    this.#statuses.set(intent, number)
+    return `${number}`
+  }
+
+  #number(text: string): number {
+    const known = this.#numbers.get(text)
+    if (known !== undefined) return known
+    this.#numbers.set(text, this.#numbers.size)
+    return this.#numbers.size - 1
+  }
 }
+
+const worldKey = (world: World, rollout: string): string =>
+  [
+    world.target,
+    rollout,
+    trafficKey(world.lastTraffic, world.rollout),
+    world.revisions.toSorted((a, b) => a - b).join(','),
+    workloadsKey(world),
+    world.routers.map((r) => trafficKey(r, world.rollout)).join('/'),
+  ].join(' ')
 
 const rolloutKey = (rollout: World['rollout'], base: World['rollout']): string => {
   const { stable, previous, candidate, rejected, traffic, lastCommand } = rollout

@@ -116,6 +116,7 @@ export const events: fc.Arbitrary<Event> = fc.oneof(
         'few' as const,
         'none' as const,
         'missing' as const,
+        'astray' as const,
       ),
     }),
   },

@@ -6,7 +6,7 @@ import type { Next } from './next.ts'
 import type { Observed } from './observed.ts'
 import { isLeaving } from './states/leaving.ts'
 import { borrows, fullSize, stopsStableFirst } from './steps.ts'
-import { allRequests, isAcknowledged, isReached, weightOf } from './traffic.ts'
+import { allRequests, isAcknowledged, isReached, sharesOff, weightOf } from './traffic.ts'
 import { transitions } from './transitions.ts'
 import { judge } from './verdict.ts'
 import type { WantedPods } from './wanted.ts'
@@ -160,6 +160,8 @@ const risesAfterPass: Check = (taken) => {
   const place = placeOf(from)
   if (reason === 'StableUnhealthy' || reason === 'PromotedByHand' || reason === 'Recovered') return undefined
   if (place === 'Canary.Analyse') {
+    const off = sharesOff(seen, before.traffic)
+    if (off !== undefined) return `the share of ${from.revision} rises though the one before was not served: ${off}`
     const { kind } = judge(spec, seen, before.traffic, from.revision)
     const passed =
       kind === 'Pass' ||

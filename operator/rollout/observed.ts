@@ -82,6 +82,15 @@ export interface Evidence {
   readonly shadow?: CheckResult
 }
 
+/** Whether users get the shares that were asked for, by what routers counted. */
+export interface Shares {
+  /** The traffic epoch that was counted in. */
+  readonly epoch: number
+  readonly asAsked: boolean
+  /** One sentence with the figures. */
+  readonly message: string
+}
+
 /** The order that a person wrote into the annotation, as it was read. */
 export type Command =
   | { readonly kind: 'Malformed'; readonly id: string; readonly op: string; readonly message: string }
@@ -124,6 +133,8 @@ export interface Observed {
   readonly routers?: readonly RouterFacts[]
   /** Unset in mode Direct, and before anything was measured. */
   readonly evidence?: Evidence
+  /** Unset while too few requests have come to tell, and where shares of requests say nothing: sticky users. */
+  readonly shares?: Shares
   readonly command?: Command
   /** Set when this spec must not go forward at all; the serving revision is kept as it is. */
   readonly refusal?: {

@@ -37,7 +37,7 @@ export type Event =
   | { readonly do: 'servingTrouble' }
   | { readonly do: 'pull' | 'stale' | 'replace' | 'cut'; readonly router: number }
   | { readonly do: 'routers'; readonly count: number }
-  | { readonly do: 'figures'; readonly kind: 'good' | 'bad' | 'few' | 'none' | 'missing' }
+  | { readonly do: 'figures'; readonly kind: 'good' | 'bad' | 'few' | 'none' | 'missing' | 'astray' }
   | { readonly do: 'golden' | 'shadow'; readonly verdict: CheckResult['verdict']; readonly late: boolean }
   | { readonly do: 'plan' | 'perform' | 'die'; readonly controller: number }
   /** Several looks of the operator in a row, with all that they ask for: how a rollout gets anywhere between faults. */
@@ -279,11 +279,23 @@ export class Player {
     this.world = { ...this.world, routers }
   }
 
-  #figures(kind: 'good' | 'bad' | 'few' | 'none' | 'missing'): void {
-    const { missing: _gone, ...rest } = this.mood
-    const figures = { good: [1000, 0], bad: [1000, 500], few: [20, 0], none: [0, 0], missing: [1000, 0] } as const
+  #figures(kind: 'good' | 'bad' | 'few' | 'none' | 'missing' | 'astray'): void {
+    const { missing: _gone, astray: _neither, ...rest } = this.mood
+    const figures = {
+      good: [1000, 0],
+      bad: [1000, 500],
+      few: [20, 0],
+      none: [0, 0],
+      missing: [1000, 0],
+      astray: [1000, 0],
+    } as const
     const calls = Object.fromEntries(versions.map((v) => [v, figures[kind]]))
-    this.mood = { ...rest, calls, ...(kind === 'missing' && { missing: 'A router cannot be asked.' }) }
+    this.mood = {
+      ...rest,
+      calls,
+      ...(kind === 'missing' && { missing: 'A router cannot be asked.' }),
+      ...(kind === 'astray' && { astray: true }),
+    }
   }
 
   #check(name: 'golden' | 'shadow', verdict: CheckResult['verdict'], late: boolean): void {

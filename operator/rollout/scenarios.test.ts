@@ -9,6 +9,7 @@ import { Player } from './player.ts'
 import { judge } from './verdict.ts'
 import { nameOf, observe, routerSpec, withSpec, withTarget } from './world.ts'
 import { wantedPods } from './wanted.ts'
+import { waitsFor } from './words.ts'
 
 let players: Player[] = []
 afterEach(() => {
@@ -641,7 +642,10 @@ describe('the spec changes at a bad moment', () => {
 })
 
 describe('what the policies decide at the deadline of a step', () => {
-  const atTheDeadline = (kind: 'few' | 'missing', rollout: Partial<ModelDeploymentSpec['rollout']>): Player => {
+  const atTheDeadline = (
+    kind: 'few' | 'missing' | 'astray',
+    rollout: Partial<ModelDeploymentSpec['rollout']>,
+  ): Player => {
     const p = updating(rollout)
     p.reach('Canary.Analyse')
     p.play({ do: 'figures', kind })
@@ -664,6 +668,37 @@ describe('what the policies decide at the deadline of a step', () => {
     expect(held.weight(2)).toBe(200)
     const back = atTheDeadline('missing', { onMetricsError: 'Rollback' })
     expect(back.world.rollout.candidate?.outcome).toMatchObject({ reason: 'MetricsMissing', class: 'Infra' })
+  })
+
+  test('users who get other shares than asked: hold and say so, or take back as the fault of the infrastructure', () => {
+    const held = atTheDeadline('astray', {})
+    expect([held.place, held.weight(2)]).toEqual(['Canary.Analyse', 200])
+    const { spec, rollout } = held.world
+    expect(waitsFor({ spec, rollout, seen: observe(held.world, held.mood) })).toEqual({
+      reason: 'SharesOff',
+      message: 'v2 (fraud-2) is held at 20%: It should get 20% and got 60%.',
+    })
+    const back = atTheDeadline('astray', { onMetricsError: 'Rollback' })
+    expect(back.world.rollout.candidate?.outcome).toMatchObject({ reason: 'SharesOff', class: 'Infra' })
+  })
+
+  test('shares that turn out as asked after all let it go on', () => {
+    const p = atTheDeadline('astray', {})
+    p.play({ do: 'figures', kind: 'good' })
+    p.look()
+    expect([p.weight(2), reasons(p).at(-1)]).toEqual([500, 'StepPassed'])
+  })
+
+  test('shares of an epoch before, and too few requests to tell them, hold nothing', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    minutes(p, 11)
+    p.play({ do: 'figures', kind: 'good' })
+    const { spec, rollout, now } = p.world
+    const seen = observe(p.world, p.mood)
+    const old = { epoch: (rollout.traffic?.epoch ?? 0) - 1, asAsked: false, message: 'It was off.' }
+    expect(next(spec, rollout, { ...seen, shares: old }, now).transitions[0]?.reason).toBe('StepPassed')
+    expect(next(spec, rollout, seen, now).transitions[0]?.reason).toBe('StepPassed')
   })
 
   test('what is held there goes on when a person says so, without a reason', () => {

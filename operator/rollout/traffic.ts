@@ -46,6 +46,13 @@ export const contradicts = ({ epoch, applied }: RouterFacts, traffic: Traffic): 
   )
 }
 
+/**
+ * That users are proved to get other shares than the setting in force asks for, in a sentence. Too few requests to tell
+ * prove nothing. It may be taken back: shares are judged again whenever their number has doubled.
+ */
+export const sharesOff = ({ shares }: Observed, traffic: Traffic | undefined): string | undefined =>
+  shares === undefined || shares.asAsked || shares.epoch !== traffic?.epoch ? undefined : shares.message
+
 /** The setting with these shares, under a new number. Shares of zero are left out; without any, nobody is answered. */
 export const newSetting = (
   before: Traffic | undefined,

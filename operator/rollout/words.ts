@@ -2,7 +2,7 @@
 import type { Reason } from '../api/conditions.ts'
 import { type Situation, readyOf } from './decision.ts'
 import { percent, stepOf } from './steps.ts'
-import { acknowledgements, allRequests, isAcknowledged } from './traffic.ts'
+import { acknowledgements, allRequests, isAcknowledged, sharesOff } from './traffic.ts'
 import { judge } from './verdict.ts'
 
 /** Undefined without a candidate. The cause of trouble, if there is any, is in the candidate's own message. */
@@ -51,6 +51,8 @@ export const waitsFor = (
       }
     case 'Analyse': {
       if (!isAcknowledged(seen, traffic)) return { reason: 'Shifting', message: routers }
+      const off = sharesOff(seen, traffic)
+      if (off !== undefined) return { reason: 'SharesOff', message: `${name} is held at ${share}: ${off}` }
       const { kind } = judge(spec, seen, traffic, revision)
       const least = `at least ${stepOf(spec, stepWeight).minDurationMs / 1000} s`
       return {

@@ -59,6 +59,8 @@ export interface Mood {
   /** By version, requests and failures since the routers agreed. */
   readonly calls?: Readonly<Record<number, readonly [requests: number, failures: number]>>
   readonly missing?: string
+  /** Users get other shares than those that are asked for. */
+  readonly astray?: boolean
   readonly golden?: CheckResult
   readonly shadow?: CheckResult
   readonly trouble?: Trouble
@@ -167,6 +169,9 @@ export const observe = (world: World, mood: Mood = {}, faults: Faults = {}): Obs
       ...(golden && { golden }),
       ...(shadow && { shadow }),
     },
+    ...(mood.astray === true && {
+      shares: { epoch: rollout.traffic?.epoch ?? 0, asAsked: false, message: 'It should get 20% and got 60%.' },
+    }),
     ...(trouble && { trouble }),
     ...(servingTrouble && { servingTrouble }),
     ...(command && { command }),

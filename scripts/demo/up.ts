@@ -1,13 +1,17 @@
 // The demo, step by step. It uses only what a user has: kubectl, helm, and the files under examples/.
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ModelDeployment } from '../../operator/api/modeldeployment.ts'
 import { openCluster } from '../../test/kit/cluster.ts'
 import { directRun, sameFloats } from '../../test/kit/directrun.ts'
 import { installSlipway } from '../../test/kit/install.ts'
+import { conditionOf, getModel, serves } from '../../test/kit/model.ts'
 import { predict } from '../../test/kit/predict.ts'
 import type { Shell } from '../../test/kit/shell.ts'
 import { storeFiles } from '../../test/kit/storefiles.ts'
+import { stopStream } from '../../test/kit/stream.ts'
 import { command, show, step } from './report.ts'
+import { sharesOf } from './shares.ts'
 
 export const namespace = 'default'
 const request = readFileSync('examples/silero/request.json', 'utf8')
@@ -43,13 +47,12 @@ export const demoUp = async (): Promise<void> => {
     )
     await shell.kubectl(['rollout', 'status', '-n', namespace, 'deployment/model-store', '--timeout=120s'])
   })
-  for (const [version, title] of [
-    ['v5', 'The first version'],
-    ['v6', 'A new version, under the same address'],
-    ['v5', 'And back'],
-  ] as const) {
-    await step(title, () => rollOut(shell, version, silero[version]))
-  }
+  await step('The first version', () => rollOut(shell, 'v5', silero.v5))
+  await step('Users: a pod that asks 100 times a second', () => startClients(shell, images.modelstore))
+  await step('A new version: 10 % of them, 50 %, everybody', () => rollOut(shell, 'v6', silero.v6))
+  await step('A version that fails with what users send', () => fail(shell))
+  await step('And back to the first one, which is still warm', () => rollOut(shell, 'v5', silero.v5))
+  await step('What the users saw', () => stopClients(shell))
   console.log(
     `\nAll three predictions equal a direct onnxruntime run on the same input. Whole demo: ${Math.round((performance.now() - started) / 1000)} s.`,
   )
@@ -67,7 +70,11 @@ const rollOut = async (shell: Shell, version: 'v5' | 'v6', model: string): Promi
   command(`kubectl apply -f ${file}`)
   await shell.kubectl(['apply', '-n', namespace, '-f', file])
   command('kubectl get mdep silero -w')
-  await watchUntilReady(shell, version)
+  await watch(shell, `Ready with ${version}`, (model) => {
+    const stalled = conditionOf(model, 'Stalled')
+    if (stalled?.status === 'True') throw new Error(`The rollout stalled: ${stalled.message}`)
+    return serves(version)(model)
+  })
   command('curl -s http://silero/v2/models/silero/infer -d @examples/silero/request.json')
   const answer = await predict(shell, namespace, 'silero', request)
   const output = answer.body.outputs?.find((o) => o.name === 'output')
@@ -84,32 +91,76 @@ const rollOut = async (shell: Shell, version: 'v5' | 'v6', model: string): Promi
   }
 }
 
-/** Prints the object's row whenever it changes, until it is Ready with the version. @throws when it stalls or takes 5 minutes */
-const watchUntilReady = async (shell: Shell, version: string): Promise<void> => {
-  let last = ''
+/** A rollout that is taken back by itself. It says why, and the version before answers everybody again. */
+const fail = async (shell: Shell): Promise<void> => {
+  const file = 'examples/silero/narrow.yaml'
+  command(`kubectl apply -f ${file}`)
+  await shell.kubectl(['apply', '-n', namespace, '-f', file])
+  command('kubectl get mdep silero -w')
+  const model = await watch(shell, 'rolled back', (seen) => conditionOf(seen, 'Stalled')?.status === 'True')
+  command(`kubectl get mdep silero -o jsonpath='{.status.conditions[?(@.type=="Stalled")].message}'`)
+  const { reason, message = '' } = conditionOf(model, 'Stalled') ?? {}
+  show(message)
+  if (reason !== 'TooManyErrors')
+    throw new Error(`It was taken back for ${reason ?? 'no reason'} instead of TooManyErrors`)
+}
+
+/** Prints the object's row whenever it changes, and what each share came to when it is over. @throws after 5 minutes */
+const watch = async (
+  shell: Shell,
+  what: string,
+  isOver: (model: ModelDeployment) => boolean,
+): Promise<ModelDeployment> => {
+  let [last, shares, epoch] = ['', '', -1]
+  const showShares = (): void => {
+    if (shares !== '') show(`  ${shares}`)
+    shares = ''
+  }
   for (const deadline = Date.now() + 300_000; Date.now() < deadline; await sleep(300)) {
+    const model = await getModel(shell, namespace, 'silero')
+    // Read after the object: the last row that is shown is that of its end.
     const table = await shell.kubectl(['get', 'mdep', 'silero', '-n', namespace])
+    if (model.status?.traffic?.epoch !== epoch) showShares()
+    epoch = model.status?.traffic?.epoch ?? -1
+    shares = sharesOf(model) ?? shares
     const [header = '', row = ''] = table.trim().split('\n')
     // Everything but the age: a row is shown when something else has changed.
     const state = row.replace(/\S+\s*$/, '').replaceAll(/ +/g, ' ')
     if (state !== last)
       show(last === '' ? `${inColumns(header, header)}\n${inColumns(header, row)}` : inColumns(header, row))
     last = state
-    const object = await shell.json<{
-      metadata: { generation: number }
-      status?: {
-        observedGeneration?: number
-        stable?: { version: string }
-        conditions?: { type: string; status: string; message: string }[]
-      }
-    }>(['get', 'mdep', 'silero', '-n', namespace])
-    if (object.status?.observedGeneration !== object.metadata.generation) continue
-    const stalled = object.status.conditions?.find((c) => c.type === 'Stalled' && c.status === 'True')
-    if (stalled !== undefined) throw new Error(`The rollout stalled: ${stalled.message}`)
-    const ready = object.status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')
-    if (ready === true && object.status.stable?.version === version) return
+    if (model.status?.observedGeneration === model.metadata.generation && isOver(model)) return model
   }
-  throw new Error(`silero was not Ready with ${version} after 5 minutes; see: kubectl describe mdep silero`)
+  throw new Error(`silero was not ${what} after 5 minutes; see: kubectl describe mdep silero`)
+}
+
+const clients = 'silero-clients'
+
+const startClients = async (shell: Shell, image: string): Promise<void> => {
+  const file = 'examples/silero/clients.yaml'
+  const request = 'examples/silero/request.json'
+  command(`kubectl create configmap silero-request --from-file=${request}`)
+  const asked = ['create', 'configmap', 'silero-request', '-n', namespace, `--from-file=${request}`]
+  await shell.kubectl(['apply', '-f', '-'], await shell.kubectl([...asked, '--dry-run=client', '-o', 'yaml']))
+  command(`kubectl apply -f ${file}`)
+  // Those of a demo before have counted for that one.
+  await shell.kubectl(['delete', 'pod', clients, '-n', namespace, '--ignore-not-found', '--wait', '--timeout=60s'])
+  await shell.kubectl(['apply', '-n', namespace, '-f', '-'], withImage(readFileSync(file, 'utf8'), image))
+  await shell.kubectl(['wait', '-n', namespace, `pod/${clients}`, '--for=condition=Ready', '--timeout=60s'])
+}
+
+/** @throws when a request was lost that no failing version is to blame for */
+const stopClients = async (shell: Shell): Promise<void> => {
+  command(`kubectl delete pod ${clients}`)
+  const { sent, ok, failed, byRevision, failures } = await stopStream(shell, namespace, clients)
+  const { status } = await getModel(shell, namespace, 'silero')
+  const narrow = status?.rejected?.find((r) => r.version === 'narrow')?.revision
+  const others = failures.filter(({ revision }) => revision !== narrow)
+  const counts = Object.entries(byRevision).map(([revision, count]) => `${count} by ${revision}`)
+  show(
+    `${sent} requests: ${ok} answered (${counts.join(', ')}), ${failed} failed, all of them in ${narrow ?? 'no version'}`,
+  )
+  if (others.length > 0) throw new Error(`Requests were lost: ${JSON.stringify(others)}`)
 }
 
 /** kubectl makes its columns as wide as this one table needs; rows of several tables are lined up by the header instead. */

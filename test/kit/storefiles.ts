@@ -3,7 +3,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cachePath } from '../../images/paths.ts'
-import { addModel, heavyModel, identityModel, sequenceModel } from '../fixtures/onnx.ts'
+import { addModel, heavyModel, identityModel, narrowModel, sequenceModel } from '../fixtures/onnx.ts'
 import { sileroModels } from '../../scripts/silero.ts'
 
 export interface StoreFiles {
@@ -25,6 +25,7 @@ export const storeFiles = async (): Promise<StoreFiles> => {
     'bfloat16.onnx': identityModel('BFLOAT16'),
     'sequence.onnx': sequenceModel(),
     'add.onnx': addModel(),
+    'narrow.onnx': narrowModel(),
     'heavy.onnx': heavyModel(heavyBytes),
   }
   const files: Record<string, string> = {

@@ -9,7 +9,8 @@ export interface StreamSummary {
   readonly byRevision: Readonly<Record<string, number>>
   /** Every change from one answering revision to another, in order. */
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
-  readonly failures: readonly unknown[]
+  /** The first 50 of them. */
+  readonly failures: readonly { readonly revision: string; readonly error?: string }[]
   /** The longest time between two good answers. */
   readonly maxGapMs: number
 }
@@ -69,20 +70,23 @@ export const startStream = async (
   await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, '--for=condition=Ready', '--timeout=60s'])
   return {
     changes: () => shell.kubectl(['logs', '-n', namespace, name]),
-    stop: async () => {
-      // It ends by itself when asked to, and its log is read while the pod is there: a pod that is deleted takes its
-      // container away under a log that is being read. Its end may cut off the very exec that asked for it.
-      const ask = ['exec', '-n', namespace, name, '--', 'node', '-e', 'process.kill(1, "SIGTERM")']
-      const asked = await shell.kubectl(ask).then(() => 'it was asked to', String)
-      const ended = '--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}'
-      await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, ended, '--timeout=120s']).catch((error: unknown) => {
-        throw new Error(`the stream ${name} does not end (${asked})`, { cause: error })
-      })
-      const log = await shell.kubectl(['logs', '-n', namespace, name])
-      await shell.kubectl(['delete', 'pod', name, '-n', namespace, '--wait=false'])
-      return summaryOf(log)
-    },
+    stop: () => stopStream(shell, namespace, name),
   }
+}
+
+/** Ends a client pod: it finishes what it has under way, and its record is read. */
+export const stopStream = async (shell: Shell, namespace: string, name: string): Promise<StreamSummary> => {
+  // It ends by itself when asked to, and its log is read while the pod is there: a pod that is deleted takes its
+  // container away under a log that is being read. Its end may cut off the very exec that asked for it.
+  const ask = ['exec', '-n', namespace, name, '--', 'node', '-e', 'process.kill(1, "SIGTERM")']
+  const asked = await shell.kubectl(ask).then(() => 'it was asked to', String)
+  const ended = '--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}'
+  await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, ended, '--timeout=120s']).catch((error: unknown) => {
+    throw new Error(`the stream ${name} does not end (${asked})`, { cause: error })
+  })
+  const log = await shell.kubectl(['logs', '-n', namespace, name])
+  await shell.kubectl(['delete', 'pod', name, '-n', namespace, '--wait=false'])
+  return summaryOf(log)
 }
 
 /** Asks from inside the cluster until the address answers at all. @throws when it does not within half a minute */

@@ -15,7 +15,7 @@ import {
   without,
 } from '../decision.ts'
 import { percent, podsFor, stepAbove, stepOf, stopsStableFirst, type Step } from '../steps.ts'
-import { acknowledgements, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
+import { acknowledgements, allRequests, isAcknowledged, newSetting, sharesOff } from '../traffic.ts'
 import { judge } from '../verdict.ts'
 import { failureOf, isHeld, isProvisioned, stateMs, tooLate } from './checks.ts'
 import { fail, isAskedElsewhere } from './leaving.ts'
@@ -156,6 +156,12 @@ const analysing = (situation: Situation, candidate: Candidate): Decision => {
     const message = `${readyOf(seen, candidate.revision)} of ${candidate.replicas ?? 0} pods are ready.`
     return late ? fail(situation, candidate, tooLate(situation, candidate, { reason: 'NotReady', message })) : stay
   }
+  // What is judged at other shares than those asked for is judged for another step.
+  const off = sharesOff(seen, rollout.traffic)
+  if (off !== undefined)
+    return late && spec.rollout.onMetricsError === 'Rollback'
+      ? fail(situation, candidate, tooLate(situation, candidate, { reason: 'SharesOff', message: off }))
+      : stay
   return judged(situation, candidate, step, late) ?? stay
 }
 
