@@ -3,6 +3,7 @@
  * No other file may read environment variables.
  */
 import { fault } from './errors.ts'
+import type { TlsFiles } from './tls.ts'
 
 export const commands = ['serve', 'fetch', 'resolve', 'inspect'] as const
 export type Command = (typeof commands)[number]
@@ -46,6 +47,14 @@ export interface Config {
   readonly fetchAttempts: number
   /** A single inference longer than this means that the worker hangs. */
   readonly stuckAfterMs: number
+  /** A file with the API keys, one a line; undefined asks for none. */
+  readonly apiKeysFile: string | undefined
+  /** Requests that one client may have under way; undefined for any number. */
+  readonly clientMaxRequests: number | undefined
+  /** The header that tells clients apart, in lower case; undefined takes their key, else their address. */
+  readonly clientHeader: string | undefined
+  /** PEM files of a certificate and its key; undefined speaks without TLS. */
+  readonly tls: TlsFiles | undefined
   /** Where traces go (OTLP over HTTP); undefined for nowhere. */
   readonly tracesUrl: string | undefined
   /** The share of requests that are traced unless their caller decided, from 0 to 1. */
@@ -119,6 +128,17 @@ export function parseConfig(environment: Environment, command: Command): Config 
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
+  const certificate = text('SLIPWAY_TLS_CERT_FILE')
+  const key = text('SLIPWAY_TLS_KEY_FILE')
+  if ((certificate === undefined) !== (key === undefined)) {
+    const [set, missing] = key === undefined ? ['CERT', 'KEY'] : ['KEY', 'CERT']
+    refuse(`SLIPWAY_TLS_${set}_FILE is set without SLIPWAY_TLS_${missing}_FILE`, 'set both, or none')
+  }
+  const clientHeader = text('SLIPWAY_CLIENT_HEADER')?.toLowerCase()
+  if (clientHeader !== undefined && !/^[a-z0-9-]{1,64}$/.test(clientHeader)) {
+    refuse(`SLIPWAY_CLIENT_HEADER is "${clientHeader}"`, 'write the name of a header, such as x-user-id')
+  }
+
   const config: Config = {
     modelUri,
     modelDigest,
@@ -146,6 +166,10 @@ export function parseConfig(environment: Environment, command: Command): Config 
     fetchTimeoutMs: whole('SLIPWAY_FETCH_TIMEOUT_MS', 20_000, 1, day),
     fetchAttempts: whole('SLIPWAY_FETCH_ATTEMPTS', 4, 1, 100),
     stuckAfterMs: whole('SLIPWAY_STUCK_AFTER_MS', 300_000, 1, day),
+    apiKeysFile: text('SLIPWAY_API_KEYS_FILE'),
+    clientMaxRequests: whole('SLIPWAY_CLIENT_MAX_REQUESTS', undefined, 1, 1_000_000),
+    clientHeader,
+    tls: certificate === undefined || key === undefined ? undefined : { certificate, key },
     tracesUrl:
       collector('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', '') ?? collector('OTEL_EXPORTER_OTLP_ENDPOINT', '/v1/traces'),
     traceRatio: ratio('OTEL_TRACES_SAMPLER_ARG', 0.01),

@@ -462,6 +462,19 @@ const table = {
     found: 'the output "{name}" holds bytes that are not UTF-8, which JSON cannot say',
     fix: 'ask for it with the parameter binary_data true',
   },
+  KeyUnknown: {
+    code: 'KeyUnknown',
+    status: 401,
+    found: 'the request has no API key that is known here',
+    fix: 'send one as the header "authorization: Bearer <key>" or "x-api-key: <key>"',
+  },
+  ClientLimit: {
+    code: 'ClientLimit',
+    status: 429,
+    found: 'this client has {running} requests under way, and may have {limit}',
+    fix: 'try again after the time in Retry-After, with fewer at once',
+    retryable: true,
+  },
   QueueFull: {
     code: 'QueueFull',
     status: 503,

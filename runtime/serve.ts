@@ -3,6 +3,7 @@
  * It must never be ready with a file that was not verified.
  */
 import { createServer as createPlainServer } from 'node:http'
+import { openAccess } from './keys.ts'
 import type { Config } from './config.ts'
 import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
 import { parseDesired, readVersions, watchText, type Desired } from './desired.ts'
@@ -22,6 +23,7 @@ import { verifyFile, type VerifiedFile } from './model/verify.ts'
 import { Models } from './models.ts'
 import { createObserver } from './observer.ts'
 import { createTracer } from './tracing.ts'
+import { followIdentity, readIdentity } from './tls.ts'
 import { onTermination, type Drain, type Signals } from './shutdown.ts'
 import { ServerState } from './state.ts'
 import { LiveVersion } from './version.ts'
@@ -74,7 +76,11 @@ export async function serve(config: Config, { entry, log, signals, exit, version
   const { accessLogRatio, traceRatio } = config
   const observer = createObserver({ log, accessLogRatio, traceRatio, tracer })
   const onBug = (error: unknown): void => void log.error('a request failed by a bug', errorFields(error))
+  const access = await openAccess(config, log)
+  const tls = config.tls === undefined ? undefined : await readIdentity(config.tls)
   const http = createHttpServer({
+    access,
+    tls,
     models,
     state,
     metrics,
@@ -86,6 +92,8 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     app: createApp({ models, state, serverVersion: version, onBug }),
   })
   const grpc = createGrpcServer({
+    access,
+    tls,
     models,
     state,
     metrics,
@@ -96,6 +104,14 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     maxBodyBytes: config.maxBodyBytes,
     connectionMaxAgeMs: config.connectionMaxAgeMs,
   })
+  if (config.tls !== undefined && tls !== undefined) {
+    const secured = [http.secured, grpc.secured].filter((server) => server !== undefined)
+    followIdentity(config.tls, tls, secured, (error) => {
+      const action = { 'event.action': 'certificate' }
+      if (error === undefined) log.info('new connections get the new certificate', action)
+      else log.error('the certificate stays as it is', { ...action, ...errorFields(error) })
+    })
+  }
   const metricsServer = createPlainServer((request, response) => {
     if (request.url === '/state') return sendJson(response, 200, describeServer(models, state))
     if (request.url !== '/metrics') return void response.writeHead(404).end('there are /metrics and /state\n')

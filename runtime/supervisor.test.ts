@@ -43,6 +43,18 @@ describe('the end of a server', () => {
       { ...serving, stopping: true },
       { do: 'exit', code: 139 },
     ],
+    [
+      'by a signal that came before its handlers',
+      { code: null, signal: 'SIGTERM' },
+      { ...serving, wasReady: false, stopping: true },
+      { do: 'exit', code: 0 },
+    ],
+    [
+      'by an abort before it was ready',
+      { code: null, signal: 'SIGABRT' },
+      { ...serving, wasReady: false },
+      { do: 'exit', code: 134 },
+    ],
     ['by itself', { code: 0, signal: null }, serving, { do: 'exit', code: 0 }],
   ] as const)('%s', (_name, ending, state, verdict) => {
     expect(judge(ending, state)).toEqual(verdict)

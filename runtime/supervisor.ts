@@ -4,6 +4,7 @@
  * It must not restart what never worked, nor for ever: such an end is the container's, for the kubelet and people to see.
  */
 import { fork, type ChildProcess } from 'node:child_process'
+import { constants } from 'node:os'
 
 /** Marks the child's command line, so that the entry file serves instead of supervising. */
 export const supervisedFlag = '--supervised'
@@ -38,7 +39,9 @@ export function judge(
     now,
   }: { wasReady: boolean; stopping: boolean; crashes: readonly number[]; now: number },
 ): Verdict {
-  const exitCode = code ?? (signal === 'SIGKILL' ? 137 : signal === 'SIGSEGV' ? 139 : 134)
+  // A child that has no handlers yet dies of the signal that was passed on to it: nothing was under way.
+  const obeyed = stopping && (signal === 'SIGTERM' || signal === 'SIGINT')
+  const exitCode = code ?? (obeyed ? 0 : 128 + (signal === null ? 0 : constants.signals[signal]))
   if (stopping || !wasReady || code === 0) return { do: 'exit', code: exitCode }
   const recent = crashes.filter((at) => now - at < windowMs).length
   if (recent >= maxCrashes) return { do: 'exit', code: exitCode }

@@ -56,6 +56,7 @@ test.each<[string, number | undefined, number, number, object]>([
   ['one thread for short runs', 0.1, 100, 4, { plan: '1x1', tried: 0, size: 1 }],
   ['all cores in one worker where nothing can be run', undefined, 100, 4, { plan: '1x4', tried: 0, size: 1 }],
   ['all cores in one worker where trying would take too long', 10, 5000, 4, { plan: '1x4', tried: 0, size: 1 }],
+  ['the best of those that can be tried in time', 10, 1200, 4, { plan: '2x2', tried: 3, size: 2 }],
   ['the only plan', 10, 100, 1, { plan: '1x1', tried: 0, size: 1 }],
 ])('a pool takes %s', async (_name, runMs, loadMs, count, expected) => {
   expect(await load(runMs, loadMs, count)).toMatchObject(expected)

@@ -25,7 +25,7 @@ export interface PoolLoaded extends LoadedReply {
   readonly why: string
 }
 
-/** Each plan is measured for this long, and all of them, with their loading, may take that long, in milliseconds. */
+/** Each plan is measured for the first, and all that are tried may take the second with their loading, in milliseconds. */
 const measureMs = 250
 const tuneBudgetMs = 5000
 
@@ -99,12 +99,14 @@ export class EnginePool {
     if (usual === undefined) return stay('only one plan fits')
     if (runMs === undefined) return take(usual, 'no invented input suits the model, so no plan could be measured')
     if (runMs < shortRunMs) return stay(`a run takes less than ${shortRunMs} ms, so other threads would not help`)
-    const expectedMs = others.reduce((sum, { workers }) => sum + workers * (loadMs + 4 * runMs) + measureMs, 0)
-    if (expectedMs > tuneBudgetMs) return take(usual, `trying all plans would take ${Math.round(expectedMs / 1000)} s`)
+    const affordable = withinBudget(others, loadMs, runMs)
+    if (affordable.length === 0) return take(usual, `trying a plan would take more than ${tuneBudgetMs / 1000} s`)
 
     const tried = [{ plan: begin, threads: first.threads, perSecond: await rate(first.threads) }]
-    const failed: string[] = []
-    for (const plan of others) {
+    const failed = others
+      .filter((plan) => !affordable.includes(plan))
+      .map(({ workers, intraOpThreads }) => `; ${workers}x${intraOpThreads} would have taken too long to try`)
+    for (const plan of affordable) {
       // oxlint-disable-next-line no-await-in-loop -- plans would disturb each other
       const started = await this.#start(plan, again).catch((error: unknown) => wordsOf(error))
       if (typeof started === 'string') {
@@ -183,6 +185,21 @@ export class EnginePool {
   async close(): Promise<void> {
     await closeAll(this.#threads)
   }
+}
+
+/**
+ * The plans that can be tried within the budget of all, in their order: one that takes too long must not keep the others
+ * from being tried.
+ * @param runMs a run of one row on one thread; each worker makes a few before it is measured
+ */
+function withinBudget(plans: readonly ThreadPlan[], loadMs: number, runMs: number): readonly ThreadPlan[] {
+  let leftMs = tuneBudgetMs
+  return plans.filter(({ workers }) => {
+    const expectedMs = workers * (loadMs + 4 * runMs) + Math.max(measureMs, runMs)
+    if (expectedMs > leftMs) return false
+    leftMs -= expectedMs
+    return true
+  })
 }
 
 /** Rows a second of all threads at once. */

@@ -12,8 +12,8 @@ import { gpuShare } from './gpu.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { selfTest } from './selftest.ts'
 
-/** Warming up ends here even if fewer runs were made than asked for. */
-const maxWarmupMs = 30_000
+/** Warming up ends here even if fewer runs were made than asked for: of a slow model a few runs warm as well as many. */
+const maxWarmupMs = 5000
 
 export type Prepared = Omit<LoadedReply, 'type' | 'signature' | 'loadMs'>
 

@@ -106,6 +106,17 @@ describe('a worker', () => {
     })
   })
 
+  test('that hangs is known much sooner where runs are usually short', async () => {
+    const { state, send } = await start()
+    // oxlint-disable-next-line no-await-in-loop -- the line holds four
+    for (let i = 0; i < 100; i++) await send('a').settled
+    void send('s')
+    now += 29_999
+    expect(state.health().live).toBe(true)
+    now += 1
+    expect(state.health()).toMatchObject({ live: false, reason: expect.stringContaining('has run for 30 s') })
+  })
+
   test('of several takes the next request while another is busy; beyond that they wait in order', async () => {
     const { pool, scheduler, send } = await start(2)
     void send('s')

@@ -15,6 +15,7 @@ import {
   type Times,
   type WorkerData,
 } from './messages.ts'
+import { leastHangMs, UsualTime } from './usualtime.ts'
 
 /** What became of one request in the worker, and where its time went. */
 export type Outcome = Times &
@@ -56,6 +57,7 @@ export class EngineThread {
   #busySince = 0
   /** Time that one request of the last reply took. */
   #lastWorkMs = Infinity
+  readonly #usual = new UsualTime()
   /** Whether requests share runs. */
   #batches = false
   #nextId = 1
@@ -88,11 +90,12 @@ export class EngineThread {
     return this.#pending.size
   }
 
-  /** Why the worker cannot be used any more; undefined while it can. `stuckAfterMs` bounds a single run. */
+  /** Why the worker cannot be used any more; undefined while it can. `stuckAfterMs` bounds a single run at most. */
   problem(stuckAfterMs: number): string | undefined {
     if (this.#gone !== undefined) return this.#gone
     const busyMs = this.#now() - this.#busySince
-    if (this.#pending.size === 0 || busyMs < stuckAfterMs) return undefined
+    if (this.#pending.size === 0 || busyMs < Math.min(stuckAfterMs, leastHangMs)) return undefined
+    if (busyMs < Math.min(stuckAfterMs, this.#usual.hangsAfterMs())) return undefined
     return `a single inference has run for ${Math.round(busyMs / 1000)} s, so the worker hangs`
   }
 
@@ -164,6 +167,7 @@ export class EngineThread {
     if (first?.ok === true) this.#lastWorkMs = reply.workMs / reply.results.length
     const { workMs, retried } = reply
     const { runMs = 0, batchSize = 0 } = first?.times ?? {}
+    if (batchSize > 0) this.#usual.add(workMs)
     this.#events.onWorked?.({ workMs, retried, runMs, batchSize })
     for (const result of reply.results) {
       const settle = this.#pending.get(result.id)

@@ -26,16 +26,21 @@ export class Answers {
 
   /** Sends the head of an answer that succeeds; a failed one has no head of its own, its status says it all. */
   begin(call: Call): void {
-    call.sendMetadata(this.#metadataFor(call))
+    call.sendMetadata(this.#metadataFor(call.metadata))
   }
 
-  failure(call: Call, report: FaultReport): StatusObject {
+  failure({ metadata }: Pick<Call, 'metadata'>, report: FaultReport): StatusObject {
+    return this.refusal(metadata, report)
+  }
+
+  /** The status of a call that failed before it was one. @param metadata what the client sent */
+  refusal(metadata: Metadata, report: FaultReport): StatusObject {
     const retryAfterSeconds = this.#models.current?.scheduler.retryAfterSeconds ?? 1
-    return statusOf(report, this.#metadataFor(call), retryAfterSeconds * 1000)
+    return statusOf(report, this.#metadataFor(metadata), retryAfterSeconds * 1000)
   }
 
-  #metadataFor(call: Call): Metadata {
-    const [id] = call.metadata.get(requestIdHeader)
+  #metadataFor(sent: Metadata): Metadata {
+    const [id] = sent.get(requestIdHeader)
     if (id === undefined) return this.#plain
     const metadata = this.#plain.clone()
     metadata.set(requestIdHeader, id)

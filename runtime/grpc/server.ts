@@ -4,13 +4,17 @@
  */
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js'
 import { createServer, type Socket } from 'node:net'
-import { listen } from '../http/server.ts'
+import { createServer as createTlsServer } from 'node:tls'
+import type { Access } from '../access.ts'
+import { handshakeMs, listen } from '../http/server.ts'
+import type { Identity, Secured } from '../tls.ts'
 import { Answers } from './answers.ts'
 import { healthProto } from './api/health.ts'
 import { inferenceProto } from './api/inference.ts'
 import { reflectionProtos } from './api/reflection.ts'
 import { Connections } from './connections.ts'
 import { definitionOf } from './definition.ts'
+import { guard } from './guard.ts'
 import { HealthService } from './health.ts'
 import { inferenceService, type InferenceContext } from './inference.ts'
 import { ReflectionService } from './reflection.ts'
@@ -21,9 +25,15 @@ export interface GrpcOptions extends Omit<InferenceContext, 'answers'> {
   readonly maxBodyBytes: number
   /** After about this time a connection ends, with its last answer, so that clients follow their Service. */
   readonly connectionMaxAgeMs: number
+  /** Undefined lets everybody in. */
+  readonly access?: Access | undefined
+  /** Undefined speaks gRPC without TLS. */
+  readonly tls?: Identity | undefined
 }
 
 export interface GrpcServer {
+  /** What takes another certificate, where it speaks TLS. */
+  readonly secured: Secured | undefined
   /** Starts to listen. Resolves with the port, which the system chooses for 0. */
   listen(port: number): Promise<number>
   /** Tells every client to open its next connection elsewhere; all calls are still answered. */
@@ -41,7 +51,11 @@ const keepaliveTimeoutMs = 20_000
 
 export function createGrpcServer(options: GrpcOptions): GrpcServer {
   const answers = new Answers(options.revision, options.models)
+  const { access, tls } = options
   const server = new Server({
+    ...(access === undefined
+      ? {}
+      : { interceptors: [guard(access, (metadata, refused) => answers.refusal(metadata, refused.report()))] }),
     'grpc.max_receive_message_length': options.maxBodyBytes,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': maxConcurrentCalls,
@@ -78,8 +92,16 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   // A connection needs some time for its first call.
   const connections = new Connections(server, Math.max(1000, options.connectionMaxAgeMs))
-  const listener = createServer({ noDelay: true }, (socket: Socket) => injector.injectConnection(socket))
+  const inject = (socket: Socket): void => injector.injectConnection(socket)
+  const secured =
+    tls === undefined
+      ? undefined
+      : createTlsServer({ ...tls, ALPNProtocols: ['h2'], handshakeTimeout: handshakeMs, noDelay: true }, inject)
+  // Who gives up while TLS is agreed on is nobody's mistake here.
+  secured?.on('tlsClientError', () => {})
+  const listener = secured ?? createServer({ noDelay: true }, inject)
   return {
+    secured,
     listen: (port) => listen(listener, port),
     drain() {
       health.look()

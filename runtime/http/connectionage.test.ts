@@ -13,7 +13,7 @@ const twoAnswers = async (maxAgeMs: number): Promise<{ connection: string | unde
     stamp(response, { revision: 'r', closing: () => false })
     response.end('ok')
   })
-  limitAge(server, maxAgeMs)
+  limitAge(server, 'connection', maxAgeMs)
   const port = await listen(server, 0)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const one = () =>

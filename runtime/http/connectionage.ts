@@ -9,8 +9,8 @@ import type { Socket } from 'node:net'
 const ends = new WeakMap<Socket, number>()
 
 /** Notes the end of every connection of the server, spread by a fifth so that they do not all come back at once. */
-export function limitAge(server: Server, maxAgeMs: number): void {
-  server.on('connection', (socket: Socket) => {
+export function limitAge(server: Server, connected: 'connection' | 'secureConnection', maxAgeMs: number): void {
+  server.on(connected, (socket: Socket) => {
     ends.set(socket, performance.now() + maxAgeMs * (0.8 + 0.4 * Math.random()))
   })
 }

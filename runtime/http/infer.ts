@@ -133,7 +133,8 @@ export function refuse(
     'content-type': 'application/json',
     'content-length': body.byteLength,
   }
-  if (report.code === 'QueueFull' || report.code === 'NotReady') headers['retry-after'] = retryAfterSeconds
+  if (report.code === 'QueueFull' || report.code === 'NotReady' || report.status === 429)
+    headers['retry-after'] = retryAfterSeconds
   if (request.complete) {
     response.writeHead(report.status, headers).end(body)
     return

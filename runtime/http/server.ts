@@ -2,13 +2,17 @@
  * The HTTP server: limits and timeouts of connections, answers to broken HTTP, and the end of service.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Access } from '../access.ts'
 import { fault, printBytes, type Fault } from '../errors.ts'
+import type { Identity, Secured } from '../tls.ts'
 import { revisionHeader } from './answer.ts'
 import { announcedLength } from './body.ts'
 import { limitAge } from './connectionage.ts'
 import { createDispatcher, type Dispatch } from './dispatcher.ts'
+import { guarded } from './guard.ts'
 
 const maxHeaderBytes = 32 * 1024
 
@@ -32,7 +36,20 @@ const patience: Patience = {
 /** How long a connection that has never sent a request may still send one when the server ends. */
 const silenceMs = 1000
 
+/** How long a client may take to agree on TLS. */
+export const handshakeMs = 10_000
+
+export interface ServerOptions {
+  readonly connectionMaxAgeMs: number
+  /** Undefined lets everybody in. */
+  readonly access?: Access | undefined
+  /** Undefined speaks plain HTTP. */
+  readonly tls?: Identity | undefined
+}
+
 export interface HttpServer {
+  /** What takes another certificate, where it speaks TLS. */
+  readonly secured: Secured | undefined
   /** Starts to listen. Resolves with the port, which the system chooses for 0. */
   listen(port: number): Promise<number>
   /** Stops accepting and resolves when every answer in flight has been sent. */
@@ -40,25 +57,28 @@ export interface HttpServer {
 }
 
 export function createHttpServer(
-  context: Dispatch & { readonly connectionMaxAgeMs: number },
+  context: Dispatch & ServerOptions,
   { headersMs, requestMs, idleMs } = patience,
 ): HttpServer {
-  const dispatch = createDispatcher(context)
-  const server = createServer(
-    {
-      maxHeaderSize: maxHeaderBytes,
-      keepAliveTimeout: idleMs,
-      headersTimeout: headersMs,
-      requestTimeout: requestMs,
-      connectionsCheckingInterval: Math.min(30_000, headersMs),
-      noDelay: true,
-    },
-    dispatch,
-  )
-  limitAge(server, context.connectionMaxAgeMs)
+  const { access, tls } = context
+  const open = createDispatcher(context)
+  const dispatch = access === undefined ? open : guarded(access, context, open)
+  const options = {
+    maxHeaderSize: maxHeaderBytes,
+    keepAliveTimeout: idleMs,
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: Math.min(30_000, headersMs),
+    noDelay: true,
+  }
+  const secured =
+    tls === undefined ? undefined : createTlsServer({ ...options, ...tls, handshakeTimeout: handshakeMs }, dispatch)
+  const server = secured ?? createServer(options, dispatch)
+  const connected = secured === undefined ? 'connection' : 'secureConnection'
+  limitAge(server, connected, context.connectionMaxAgeMs)
   // Node takes a connection on which nothing was ever sent for a busy one, and waits for it when the server closes.
   const silent = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
+  server.on(connected, (socket: Socket) => {
     silent.add(socket)
     socket.once('close', () => silent.delete(socket))
   })
@@ -73,6 +93,7 @@ export function createHttpServer(
     answerBroken(error, socket, context.answering.revision),
   )
   return {
+    secured,
     listen: (port) => listen(server, port),
     close() {
       setTimeout(() => silent.forEach((socket) => socket.destroy()), silenceMs).unref()
