@@ -30,6 +30,8 @@ export interface Config {
   readonly queueMaxRequests: number
   readonly queueTimeoutMs: number
   readonly warmupRequests: number
+  /** A file with a request to warm up with; undefined makes one up. */
+  readonly warmupFile: string | undefined
   readonly drainDelayMs: number
   /** After about this time a connection ends with its answer, so that clients follow their Service. */
   readonly connectionMaxAgeMs: number
@@ -154,6 +156,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
     warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
+    warmupFile: text('SLIPWAY_WARMUP_FILE'),
     drainDelayMs: whole('SLIPWAY_DRAIN_DELAY_MS', 5000, 0, day),
     connectionMaxAgeMs: whole('SLIPWAY_CONNECTION_MAX_AGE_MS', 30_000, 0, day),
     httpPort: whole('SLIPWAY_HTTP_PORT', 8080, 0, 65_535),

@@ -175,6 +175,12 @@ const table = {
     found: 'the model fails on an input of its own declared shape: {words}',
     fix: 'run it once with onnxruntime where it was made, and export it again',
   },
+  WarmupRefused: {
+    code: 'BadConfiguration',
+    status: 500,
+    found: 'the model cannot be warmed up by the request in SLIPWAY_WARMUP_FILE: {words}',
+    fix: 'write one that the model answers, such as /v2/models/<name>/example gives, or leave the variable out',
+  },
   OperatorUnsupported: {
     code: 'ModelUnsupported',
     status: 500,

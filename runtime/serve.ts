@@ -23,6 +23,7 @@ import { verifyFile, type VerifiedFile } from './model/verify.ts'
 import { Models } from './models.ts'
 import { createObserver } from './observer.ts'
 import { createTracer } from './tracing.ts'
+import { readSample } from './engine/sample.ts'
 import { followIdentity, readIdentity } from './tls.ts'
 import { onTermination, type Drain, type Signals } from './shutdown.ts'
 import { ServerState } from './state.ts'
@@ -170,10 +171,11 @@ export async function serve(config: Config, { entry, log, signals, exit, version
         .list()
         .reduce((sum, { facts }) => sum + (facts === undefined ? 0 : facts.sizeBytes * facts.loaded.plan.workers), 0)
       checkMemory(sizeBytes + others, memory)
-      const { device, maxBatch, warmupRequests } = config
+      const { device, maxBatch, warmupRequests, warmupFile } = config
+      const warmupSample = warmupFile === undefined ? undefined : await readSample(warmupFile)
       const [begin, ...further] = plans
       const fitting = affordable(further, sizeBytes, ownMemoryBytes + 2 * others, memory)
-      const order = { device, sizeBytes, maxBatch, warmupRequests }
+      const order = { device, sizeBytes, maxBatch, warmupRequests, warmupSample }
       // Where nothing fits beside the first plan, one worker with all threads takes its place: it needs no more memory.
       const first = fitting.length === 0 ? (further[0] ?? begin) : begin
       const loaded = await live.load(digest, order, first === undefined ? [] : [first, ...fitting])

@@ -106,7 +106,7 @@ export class LiveVersion {
   /** @throws Fault when the model cannot be loaded */
   async load(
     digest: string,
-    order: Pick<LoadOrder, 'device' | 'sizeBytes' | 'maxBatch' | 'warmupRequests'>,
+    order: Pick<LoadOrder, 'device' | 'sizeBytes' | 'maxBatch' | 'warmupRequests' | 'warmupSample'>,
     plans: readonly ThreadPlan[],
   ): Promise<PoolLoaded> {
     this.doing('loading the model')

@@ -20,6 +20,8 @@ export interface LoadOrder extends EngineOptions {
   readonly modelName: string
   readonly modelVersion: string
   readonly warmupRequests: number
+  /** A request of the Open Inference Protocol in JSON to test and warm up with, instead of zeros. */
+  readonly warmupSample?: string | undefined
   /** The most requests of one run; `Auto` measures it; 1 runs every request alone. */
   readonly maxBatch: number | 'Auto'
   /** Another worker has proved that `maxBatch` is right, so it is not tried again. */

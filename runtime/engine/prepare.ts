@@ -10,6 +10,7 @@ import { bytesOf, tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
 import { gpuShare } from './gpu.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
+import { testOnSample } from './sample.ts'
 import { selfTest } from './selftest.ts'
 
 /** Warming up ends here even if fewer runs were made than asked for: of a slow model a few runs warm as well as many. */
@@ -31,14 +32,14 @@ export interface Sample {
 
 /**
  * @param providerTimes what each execution provider computed until now, in microseconds
- * @throws Fault `SelfTestFailed`, or `GpuUnavailable` when a GPU was asked for and does not compute
+ * @throws Fault `SelfTestFailed`, `WarmupRefused`, or `GpuUnavailable` when a GPU was asked for and does not compute
  */
 export function prepare(
   engine: Engine,
-  { device, maxBatch, batchProved = false, warmupRequests }: LoadOrder,
+  { device, maxBatch, batchProved = false, warmupRequests, warmupSample, modelName }: LoadOrder,
   providerTimes: () => ReadonlyMap<string, number>,
 ): Preparation {
-  const { inputs, note } = selfTest(engine)
+  const { inputs, note } = warmupSample === undefined ? selfTest(engine) : testOnSample(engine, warmupSample, modelName)
   if (device === 'GPU' && inputs === undefined) throw fault('GpuUnproved', {})
   const onGpu = device === 'GPU' ? gpuShare(providerTimes()) : 0
   const { batching, sample } = decideBatching(engine, inputs, maxBatch, batchProved)
