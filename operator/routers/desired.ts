@@ -157,7 +157,11 @@ const podSpec = ({ agentImage, envoyImage, resources, logLevel }: RouterRelease)
   ],
 })
 
-const agentCommand = ['node', '--max-semi-space-size=2', '/app/agent.mjs']
+/**
+ * The HTTP client's parser is WebAssembly; V8's optimizing compiler for it costs 15 MiB and serves some requests a
+ * second here. A young generation of 1 MiB is enough for them too.
+ */
+const agentCommand = ['node', '--max-semi-space-size=1', '--liftoff-only', '/app/agent.mjs']
 const xdsMount = { name: 'xds', mountPath: folder }
 const tmpMount = { name: 'tmp', mountPath: '/tmp' }
 
