@@ -74,11 +74,7 @@ export const openWorld = async (report: (line: string) => void): Promise<World> 
   report('a model with two revisions, its routers')
   await applyModel(shell, namespace, model, spec('one'))
   await waitForModel(shell, namespace, model, 'Ready', serves('one'))
-  const held = {
-    strategy: 'Canary',
-    steps: [{ weight: 50, minDuration: '1s', gate: 'Manual' }],
-    shadow: { enabled: false },
-  }
+  const held = { strategy: 'Canary', steps: [{ weight: 50, minDuration: '1s', gate: 'Manual' }] }
   await applyModel(shell, namespace, model, { ...spec('two'), rollout: held })
   const { status } = await waitForModel(shell, namespace, model, 'sharing out', (m) => {
     return m.status?.traffic?.weights.length === 2 && m.status.traffic.weights.every(({ weight }) => weight > 0)
