@@ -1,7 +1,7 @@
 // npm run bench:router -- [--json FILE] [--quick] [--only NAME,…] [--long]
 // The router on a real node, with real pods and the real Envoy: every goal of the table, by its name. `--only` takes the
 // names of measurements: shares, changes, hop, mirror, losses, peers, costs. `--long` keeps the operator down for 10 min.
-import { writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { KUBERNETES_VERSION } from '../../test/cluster/version.ts'
 import { envoyVersion } from '../../test/kit/envoy.ts'
@@ -30,6 +30,7 @@ const report = (line: string): void => {
 }
 
 const world = await openWorld(report)
+const versions = { node: process.version, kubernetes: KUBERNETES_VERSION, envoy: envoyVersion }
 const samples: Record<string, unknown> = {}
 const goals: Goal[] = []
 /** One measurement: what it found goes into the samples, and a failure of it takes the others nothing. */
@@ -44,11 +45,22 @@ const measure = async <T>(
   try {
     const found = await work()
     samples[name] = found
-    goals.push(...tell(found))
+    note(tell(found))
   } catch (error) {
     report(`${name}: ${String(error)}`)
-    goals.push(...names.map((missing) => goal(missing, [], String(error).split('\n')[0])))
+    note(names.map((missing) => goal(missing, [], String(error).split('\n')[0])))
   }
+}
+/** What was found is told and kept at once: a run of minutes may be cut off. */
+const note = (found: readonly Goal[]): void => {
+  goals.push(...found)
+  for (const { name, value, met, reason = '' } of found)
+    report(`  ${name}: ${value === null ? '-' : round(value)}${met ? '' : ', not met'} ${reason}`)
+  if (values.json !== undefined)
+    writeFileSync(
+      values.json,
+      `${JSON.stringify({ machine: machineNow(), versions, quick, goals, samples }, null, 2)}\n`,
+    )
 }
 const lost = (name: GoalName, work: () => Promise<Loss>): Promise<void> =>
   measure(only?.includes('losses') === true ? 'losses' : name, [name], work, (loss) => [
@@ -165,14 +177,10 @@ try {
     ],
   )
   const machine = machineNow()
-  const versions = { node: process.version, kubernetes: KUBERNETES_VERSION, envoy: envoyVersion }
-  console.log(
-    `${machine.cores} × ${machine.cpu}, ${machine.memoryGib} GiB, load ${machine.loadAverage.map((l) => round(l, 1)).join(' ')}`,
-  )
+  const load = machine.loadAverage.map((average) => round(average, 1)).join(' ')
+  console.log(`${machine.cores} × ${machine.cpu}, ${machine.memoryGib} GiB, load ${load}`)
   console.log(`node ${versions.node}, Kubernetes ${versions.kubernetes}, Envoy ${versions.envoy}\n`)
   console.log(tableOf(goals))
-  if (values.json !== undefined)
-    await writeFile(values.json, `${JSON.stringify({ machine, versions, quick, goals, samples }, null, 2)}\n`)
 } finally {
   await world.close()
 }
