@@ -1,7 +1,8 @@
-// Writes the build context of each image: esbuild's one file a program, and what cannot be bundled beside it.
+// Writes the build context of each image: esbuild's one file a program and what it imports late, and what cannot be
+// bundled beside it.
 // A context holds nothing else, so that nothing else can get into an image.
 import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import * as esbuild from 'esbuild'
 
 export const imageNames = ['operator', 'runtime', 'envoy', 'modelstore'] as const
@@ -23,7 +24,8 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
   await rm(context, { recursive: true, force: true })
   await mkdir(join(context, 'app'), { recursive: true })
   for (const [file, source] of Object.entries(programs[name]))
-    await bundle(join(root, source), join(context, 'app', file), root)
+    // The runtime starts workers from its own file, so it stays one file.
+    await bundle(join(root, source), join(context, 'app', file), { root, splitting: name === 'operator' })
   if (name === 'runtime') {
     await copyNativeLibraries(root, join(context, 'app'))
     // The page's files are read from beside the program.
@@ -43,13 +45,22 @@ const programs: Record<ImageName, Readonly<Record<string, string>>> = {
   operator: { 'main.mjs': 'operator/main.ts', 'agent.mjs': 'router/main.ts' },
   runtime: { 'main.mjs': 'runtime/main.ts' },
   envoy: {},
-  modelstore: { 'main.mjs': 'test/modelstore/main.ts' },
+  // The client of bench:router is a pod as well.
+  modelstore: { 'main.mjs': 'test/modelstore/main.ts', 'load.mjs': 'bench/router/client/main.ts' },
 }
 
-async function bundle(entryPoint: string, outfile: string, root: string): Promise<void> {
+async function bundle(
+  entryPoint: string,
+  outfile: string,
+  { root, splitting }: { readonly root: string; readonly splitting: boolean },
+): Promise<void> {
   await esbuild.build({
-    entryPoints: [entryPoint],
-    outfile,
+    entryPoints: { [basename(outfile, '.mjs')]: entryPoint },
+    outdir: dirname(outfile),
+    outExtension: { '.js': '.mjs' },
+    // What is imported late is a file of its own: text that nobody runs would stay in memory all the same.
+    splitting,
+    chunkNames: '[name]-[hash]',
     absWorkingDir: root,
     bundle: true,
     platform: 'node',

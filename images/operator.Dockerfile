@@ -1,4 +1,4 @@
-# The controller, and the agent that runs beside Envoy in routers: two bundled files on Node 24.
+# The controller, and the agent that runs beside Envoy in routers: two bundled programs on Node 24.
 # `npm run images -- operator` writes the build context (dist/images/operator) and builds this.
 ARG BASE=node:24-bookworm-slim
 FROM ${BASE}

@@ -14,6 +14,7 @@ import type { Applied, XdsFolder } from './publish/disk.ts'
 import type { Publisher } from './publish/publisher.ts'
 import { decide, type Decision } from './setting.ts'
 import { routerState } from './state.ts'
+import { RecentWeights } from './weights.ts'
 import { routesFile } from './xds/names.ts'
 import { renderModel, type RenderedModel, type RenderOptions } from './xds/render.ts'
 
@@ -40,6 +41,7 @@ export class Agent {
   #decisions: readonly Decision[] = []
   #endpoints: Endpoints = new Map()
   #models: readonly RenderedModel[] | undefined
+  readonly #weights = new RecentWeights()
   #dirty = true
   #wake = (): void => {}
   /** By uid: the Envoy and the port on which a probe has come back. Envoy has routes before it listens. */
@@ -100,6 +102,7 @@ export class Agent {
       endpoints: this.#endpoints,
       decisions: this.#decisions,
       models: this.#models ?? [],
+      weightsOf: (version) => this.#weights.of(version),
       applied: this.#applied,
       refusalOf: (model) => publisher.refusalOf(model),
       problem: synced ? this.#trouble : 'the API server has not been heard yet; everything goes on as before',
@@ -133,6 +136,9 @@ export class Agent {
     this.#decisions = decide(deployments.list(), this.#appliedSettings())
     this.#endpoints = readEndpoints(slices.list())
     this.#models = this.#decisions.flatMap(({ serve }) => (serve ? [renderModel(serve, this.#endpoints, render)] : []))
+    for (const { setting, routes, shares } of this.#models)
+      this.#weights.note(setting.uid, routes.version, Object.fromEntries(shares.weights))
+    this.#weights.keepOnly(new Set(this.#models.map(({ setting }) => setting.uid)))
     for (const { asked, problem } of this.#decisions) {
       if (problem !== undefined && problem !== before.get(asked.uid)) log.warn(`${asked.name}: ${problem}`)
     }

@@ -22,6 +22,8 @@ export interface StateInput {
   readonly endpoints: Endpoints
   readonly decisions: readonly Decision[]
   readonly models: readonly RenderedModel[]
+  /** The shares that routes of this version gave, as long as it may be the one that Envoy has. */
+  readonly weightsOf: (version: string) => Applied['weights'] | undefined
   /** By uid. */
   readonly applied: ReadonlyMap<string, Applied>
   readonly refusalOf: (model: RenderedModel) => string | undefined
@@ -54,7 +56,9 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
   const isCurrent = model !== undefined && version === model.routes.version
   const setting = isCurrent ? model.setting : input.applied.get(uid)?.setting
   const sharesAsked = setting?.epoch === appliedEpoch && setting !== undefined ? askedBy(setting) : undefined
-  const weights = isCurrent ? Object.fromEntries(model.shares.weights) : (input.applied.get(uid)?.weights ?? {})
+  // What is wanted may be on its way still, and what was applied last may not have been noted yet.
+  const weights =
+    (version === undefined ? undefined : input.weightsOf(version)) ?? input.applied.get(uid)?.weights ?? {}
   return {
     name,
     uid,

@@ -1,4 +1,7 @@
 // The goals by name, what was measured, and whether it was met. Pure.
+import { columns, p99, quantile } from '../figures.ts'
+
+export { p99, quantile }
 
 /** What a goal is: the gate that must hold, and the aim. */
 interface Target {
@@ -55,16 +58,6 @@ export const goal = (name: GoalName, samples: readonly number[], reason = 'nothi
   return { name, value, low, high, op, target: gate, aim, met: value <= gate }
 }
 
-/** The smallest sample that at least this share does not exceed. */
-export const quantile = (sorted: readonly number[], share: number): number | undefined =>
-  sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]
-
-export const p99 = (samples: readonly number[]): number =>
-  quantile(
-    samples.toSorted((a, b) => a - b),
-    0.99,
-  ) ?? NaN
-
 /** Goals as a table for people. */
 export const tableOf = (goals: readonly Goal[]): string => {
   const show = (value: number | null): string => (value === null ? '-' : String(Math.round(value * 1000) / 1000))
@@ -80,13 +73,5 @@ export const tableOf = (goals: readonly Goal[]): string => {
       met ? 'yes' : `no${reason === undefined ? '' : `: ${reason}`}`,
     ]),
   ]
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  return columns(rows)
 }

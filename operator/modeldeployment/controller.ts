@@ -36,6 +36,7 @@ import { labelKeys, managedSelector } from './names.ts'
 import { childIndexes, type Caches } from './observe.ts'
 import { reconcile } from './reconcile.ts'
 import { isWatched } from './routing.ts'
+import type { Awaited } from './patience.ts'
 import { modelDeployments, modelRevisions } from './resources.ts'
 import { watchdog } from './violations.ts'
 
@@ -87,6 +88,7 @@ export const modelDeploymentControllers = (
     if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
   }
   const refusedWrites = new Map<string, string>()
+  const awaited = new Map<string, Awaited>()
   const watch = watchdog(registry, events)
   const clock = steadyClock()
   const applier = new Applier({ client, log, onWritten })
@@ -105,6 +107,7 @@ export const modelDeploymentControllers = (
           caches,
           consistency,
           refusedWrites,
+          awaited,
           releaseImage,
           watchdog: watch,
           routers,

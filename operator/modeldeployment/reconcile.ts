@@ -8,6 +8,7 @@ import type { EventRecorder } from '../kube/events.ts'
 import type { Transition } from '../rollout/decision.ts'
 import { act, OutdatedError, type Hands } from './act.ts'
 import { observe, type Sources } from './observe.ts'
+import { awaitedNow, hurryMs, type Awaited } from './patience.ts'
 import { plan, type Seen } from './plan.ts'
 import { isRefused } from './refused.ts'
 import { isRouted, isWatched } from './routing.ts'
@@ -22,6 +23,8 @@ export interface Reconciler extends Hands, Sources {
   readonly watchdog: Watchdog
   /** By key: why the API server refused the last write, for the status to say. Kept only until a pass succeeds. */
   readonly refusedWrites: Map<string, string>
+  /** By key: which setting the routers are waited for. Kept only while somebody waits. */
+  readonly awaited: Map<string, Awaited>
 }
 
 /** While something is under way that no watch tells about (a pod that cannot pull its image), look this often. */
@@ -29,8 +32,6 @@ const lookAgainMs = 2_000
 /** The same for what may last for days: a name that someone else holds, pods of the serving revision that no node takes. */
 const lookAgainSlowlyMs = 15_000
 
-/** Routers apply a setting within milliseconds; objects of a namespace share the questions, so that many may wait. */
-const lookAtRoutersMs = 250
 /** A settled object whose shares are not verified yet, because too few requests have come. */
 const measureAgainMs = 60_000
 
@@ -44,6 +45,7 @@ export const reconcile = async (context: Reconciler, key: string, signal: AbortS
   const seen = await observe(context, key, now, refusedWrites.get(key))
   if (seen === undefined) {
     refusedWrites.delete(key)
+    context.awaited.delete(key)
     return undefined
   }
   const { status, transitions, actions, violations, wakeAt } = plan(seen, now)
@@ -63,8 +65,35 @@ export const reconcile = async (context: Reconciler, key: string, signal: AbortS
     context.log.debug(error.message)
     return { requeueAfterMs: outdatedMs }
   }
-  return requeue(seen, status, wakeAt === undefined ? undefined : wakeAt - now)
+  return requeue(
+    seen,
+    status,
+    hurry(context.awaited, key, seen, status, now),
+    wakeAt === undefined ? undefined : wakeAt - now,
+  )
 }
+
+/** When to look at the routers again, where somebody waits for them and has not done so for long. */
+const hurry = (
+  awaited: Map<string, Awaited>,
+  key: string,
+  { observed: { routers }, deployment, routing }: Seen,
+  status: ModelDeploymentStatus,
+  now: number,
+): number | undefined => {
+  const waits = isMoving(deployment, routing) || (isWatched(deployment) && isAwaitingRouters(status))
+  if (routers === undefined || routers.length === 0 || !waits) {
+    awaited.delete(key)
+    return undefined
+  }
+  const wait = awaitedNow(awaited.get(key), status.traffic?.epoch ?? 0, now)
+  awaited.set(key, wait)
+  return hurryMs(wait, now)
+}
+
+/** The Service is to point at routers and does not yet. */
+const isMoving = (deployment: ModelDeployment, routing: Seen['routing']): boolean =>
+  !deployment.spec.suspend && isRouted(deployment) && routing.destination.kind === 'Pods'
 
 const writeStatus = async (
   { client, events, consistency, log }: Reconciler,
@@ -112,17 +141,16 @@ const troubleWords = (status: ModelDeploymentStatus | undefined): { reason: stri
 const requeue = (
   { observed, deployment, routing }: Seen,
   status: ModelDeploymentStatus,
+  routersInMs: number | undefined,
   dueInMs: number | undefined,
 ): Outcome => {
   const { refusal, routers } = observed
   const underWay = status.conditions?.some((c) => c.type === 'Reconciling' && c.status === 'True') ?? false
   const soon = underWay && (status.candidate !== undefined || refusal?.passing === true)
   const asked = routers !== undefined && isWatched(deployment)
-  const moves = !deployment.spec.suspend && isRouted(deployment) && routing.destination.kind === 'Pods'
+  const moves = isMoving(deployment, routing)
   const waits = [
-    ...(routers !== undefined && routers.length > 0 && (moves || (asked && isAwaitingRouters(status)))
-      ? [lookAtRoutersMs]
-      : []),
+    ...(routersInMs === undefined ? [] : [routersInMs]),
     ...(soon ? [lookAgainMs] : []),
     ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
     ...(asked || moves

@@ -1,4 +1,4 @@
-// Kills the operator without warning: SIGKILL to its process where the node is ours, else its pod deleted by force.
+// Kills without warning: SIGKILL to a process where the node is ours, else its pod deleted by force.
 import { readdir, readFile } from 'node:fs/promises'
 import type { Cluster } from './cluster.ts'
 import type { Shell } from './shell.ts'
@@ -7,12 +7,17 @@ interface Pods {
   readonly items: readonly {
     readonly metadata: { readonly name: string }
     readonly status: {
-      readonly containerStatuses?: readonly {
-        readonly containerID?: string
-        readonly state?: { readonly running?: object }
-      }[]
+      /** Native sidecars are among them. */
+      readonly initContainerStatuses?: readonly ContainerStatus[]
+      readonly containerStatuses?: readonly ContainerStatus[]
     }
   }[]
+}
+
+interface ContainerStatus {
+  readonly name: string
+  readonly containerID?: string
+  readonly state?: { readonly running?: object }
 }
 
 const namespace = 'slipway-system'
@@ -30,15 +35,44 @@ export const killOperator = async ({ owned, shell }: Cluster, podToo: boolean): 
   }
 }
 
+/**
+ * Kills what runs in one container, or in all of a pod's. Where the node is not ours its pod is deleted by force, which
+ * is the same signal a little later.
+ *
+ * @returns when the signal was sent, in milliseconds since the epoch
+ */
+export const killPod = async (
+  { owned, shell }: Cluster,
+  where: string,
+  name: string,
+  container?: string,
+): Promise<number> => {
+  if (!owned) {
+    const sentAt = Date.now()
+    await shell.kubectl(['delete', 'pod', name, '-n', where, '--grace-period=0', '--force'])
+    return sentAt
+  }
+  const pod = await shell.json<Pods['items'][number]>(['get', 'pod', name, '-n', where])
+  const pids = await pidsIn(running(pod, container))
+  if (pids.length === 0) throw new Error(`nothing runs in ${where}/${name} ${container ?? ''}`)
+  const sentAt = Date.now()
+  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  return sentAt
+}
+
 const killProcesses = async (shell: Shell): Promise<void> => {
   const { items } = await shell.json<Pods>(['get', 'pods', '-n', namespace, '-l', selector])
-  const ids = items.flatMap((pod) =>
-    (pod.status.containerStatuses ?? []).flatMap(({ containerID, state }) =>
-      state?.running === undefined || containerID === undefined ? [] : [containerID.replace(/^\w+:\/\//, '')],
-    ),
-  )
-  for (const pid of await pidsIn(ids)) process.kill(pid, 'SIGKILL')
+  for (const pid of await pidsIn(items.flatMap((pod) => running(pod)))) process.kill(pid, 'SIGKILL')
 }
+
+/** The ids of a pod's containers that run. */
+const running = ({ status }: Pods['items'][number], container?: string): string[] =>
+  [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].flatMap(
+    ({ name, containerID, state }) =>
+      state?.running === undefined || containerID === undefined || (container !== undefined && name !== container)
+        ? []
+        : [containerID.replace(/^\w+:\/\//, '')],
+  )
 
 /** Processes of this host whose control group is one of these containers'. */
 const pidsIn = async (containerIds: readonly string[]): Promise<number[]> => {

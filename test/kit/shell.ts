@@ -22,7 +22,7 @@ export interface Shell {
   json<T>(args: readonly string[]): Promise<T>
   /** Runs helm to its end and gives what it printed. @throws CommandError */
   helm(args: readonly string[]): Promise<string>
-  /** Starts kubectl and leaves it running; the caller ends it. */
+  /** Starts kubectl and leaves it running, its input open; the caller ends it. */
   start(args: readonly string[]): ChildProcess
 }
 
@@ -44,6 +44,6 @@ export const shellFor = (kubeconfig: string, kubectl: string, helm: string): She
     kubectl: (args, input) => toEnd(kubectl, args, input),
     json: async (args) => JSON.parse(await toEnd(kubectl, [...args, '-o', 'json'])),
     helm: (args) => toEnd(helm, args),
-    start: (args) => spawn(kubectl, [...args], { env, stdio: ['ignore', 'pipe', 'pipe'] }),
+    start: (args) => spawn(kubectl, [...args], { env, stdio: ['pipe', 'pipe', 'pipe'] }),
   }
 }

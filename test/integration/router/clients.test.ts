@@ -1,24 +1,15 @@
 // Clients that are large, many, slow or rude, and what the others notice of them.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { failures, openClient, type Client } from './load.ts'
-import { openRouter, type RouterStage } from './stage.ts'
+import { describe, expect, test } from '@jest/globals'
+import { EnvoyAdmin } from '../../../router/envoy/admin.ts'
+import { eventually } from '../operator/eventually.ts'
+import { failures } from './load.ts'
+import { openFraud } from './fraud.ts'
 
-let router: RouterStage
-let client: Client
-
-beforeAll(async () => {
-  router = await openRouter()
-  client = openClient(router.port)
-  router.pods([await router.startPod('fraud-a')])
-  await router.apply({ epoch: 1, weights: { 'fraud-a': 1000 }, stable: 'fraud-a' })
-})
-
-afterAll(async () => {
-  await client.close()
-  await router.close()
-})
+const { router, client, stable, share } = await openFraud()
+router.pods([stable])
+await share(0)
 
 const open = async (): Promise<Socket> => {
   const socket = connect(router.port, '127.0.0.1')
@@ -58,10 +49,16 @@ describe('a client', () => {
     deaf.destroy()
   })
 
-  test('that opens five hundred connections and does nothing takes nothing from the others', async () => {
-    const idle = await Promise.all(Array.from({ length: 500 }, open))
+  test('that opens ten thousand connections and does nothing takes nothing from the others', async () => {
+    const idle: Socket[] = []
+    // In parts: more at once than the listener's queue holds would be dropped and come again after a second.
+    for (let n = 0; n < 10_000; n += 250) idle.push(...(await Promise.all(Array.from({ length: 250 }, open))))
+    const admin = new EnvoyAdmin(router.folder)
+    await eventually('Envoy has them all', async () => (await admin.connections()) >= 10_000)
     expect(failures(await client.many(100))).toEqual([])
     for (const socket of idle) socket.destroy()
+    await eventually('they are gone', async () => (await admin.connections()) < 100)
+    await admin.close()
   })
 
   test('that speaks no HTTP is sent away', async () => {

@@ -1,37 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { eventually } from '../operator/eventually.ts'
 import { openCaller } from './calls.ts'
-import { countOf, failures, openClient, type Client } from './load.ts'
-import { openRouter, type RouterStage } from './stage.ts'
+import { countOf, failures } from './load.ts'
 import type { Pod } from './upstream.ts'
+import { openFraud } from './fraud.ts'
 
-let router: RouterStage
-let client: Client
-let stable: Pod
-let second: Pod
-let canary: Pod
-let epoch = 0
-
-beforeAll(async () => {
-  router = await openRouter()
-  client = openClient(router.port)
-  stable = await router.startPod('fraud-a')
-  second = await router.startPod('fraud-a')
-  canary = await router.startPod('fraud-b')
-})
-
-afterAll(async () => {
-  await client.close()
-  await router.close()
-})
-
-const share = (canaryWeight: number) =>
-  router.apply({
-    epoch: (epoch += 1),
-    weights: { 'fraud-a': 1000 - canaryWeight, 'fraud-b': canaryWeight },
-    stable: 'fraud-a',
-    candidate: 'fraud-b',
-  })
+const { router, client, stable, canary, share, epoch } = await openFraud()
+let second = await router.startPod('fraud-a')
 
 const weights = async (): Promise<Record<string, number>> =>
   Object.fromEntries((await router.model()).revisions.map(({ revision, weight }) => [revision, weight]))
@@ -45,7 +20,7 @@ describe('a revision whose last pod is not ready any more', () => {
         router.pods([stable, [canary, i % 2 === 0 ? 'unready' : 'ending']])
         const emptied = await router.until('the share has moved', ({ revisions }) => revisions[0]?.weight === 1000)
         expect(emptied.emptied).toEqual(['fraud-b'])
-        expect(emptied.appliedEpoch).toBe(epoch)
+        expect(emptied.appliedEpoch).toBe(epoch())
         router.pods([stable, canary])
         await router.until('the share is back', ({ revisions }) => revisions[0]?.weight === 500)
       }

@@ -3,42 +3,17 @@ import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { silent } from '../../../operator/telemetry/log.ts'
 import { drain } from '../../../router/drain.ts'
 import { EnvoyAdmin } from '../../../router/envoy/admin.ts'
 import { eventually } from '../operator/eventually.ts'
-import { countOf, failures, openClient, type Client } from './load.ts'
+import { openFraud } from './fraud.ts'
+import { countOf, failures, openClient } from './load.ts'
 import type { Traffic } from './objects.ts'
-import { freePort, openRouter, type RouterStage } from './stage.ts'
-import type { Pod } from './upstream.ts'
+import { freePort } from './stage.ts'
 
-let router: RouterStage
-let client: Client
-let stable: Pod
-let canary: Pod
-let epoch = 0
-
-beforeAll(async () => {
-  router = await openRouter()
-  client = openClient(router.port)
-  stable = await router.startPod('fraud-a')
-  canary = await router.startPod('fraud-b')
-  router.pods([stable, canary])
-})
-
-afterAll(async () => {
-  await client.close()
-  await router.close()
-})
-
-const traffic = (canaryWeight: number, more: Partial<Traffic> = {}) => ({
-  epoch: (epoch += 1),
-  weights: { 'fraud-a': 1000 - canaryWeight, 'fraud-b': canaryWeight },
-  stable: 'fraud-a',
-  candidate: 'fraud-b',
-  ...more,
-})
+const { router, client, stable, canary, epoch, traffic } = await openFraud()
 
 const ready = (): Promise<unknown> =>
   eventually(
@@ -50,12 +25,12 @@ const ready = (): Promise<unknown> =>
 describe('a status that is older than what is applied', () => {
   test('changes nothing, and the router says so until a newer one comes', async () => {
     await router.apply(traffic(0))
-    router.ask({ ...traffic(1000), port: router.port, epoch: epoch - 2 })
+    router.ask({ ...traffic(1000), port: router.port, epoch: epoch() - 2 })
     const model = await router.until('it is refused', ({ problem }) => problem !== undefined)
     expect(model.problem).toBe(
-      `status.traffic.epoch is ${epoch - 2}, lower than ${epoch - 1}, which is applied; an epoch only rises`,
+      `status.traffic.epoch is ${epoch() - 2}, lower than ${epoch() - 1}, which is applied; an epoch only rises`,
     )
-    expect([model.appliedEpoch, model.wantedEpoch]).toEqual([epoch - 1, epoch - 2])
+    expect([model.appliedEpoch, model.wantedEpoch]).toEqual([epoch() - 1, epoch() - 2])
     expect(countOf(await client.many(50), 'fraud-a')).toBe(50)
     expect((await router.apply(traffic(1000))).problem).toBeUndefined()
     expect(countOf(await client.many(50), 'fraud-b')).toBe(50)
@@ -76,7 +51,7 @@ describe('a status that is older than what is applied', () => {
     await router.until('it is applied', ({ appliedEpoch, uid }) => appliedEpoch === 1 && uid === 'another-uid')
     expect(countOf(await client.many(50), 'fraud-b')).toBe(50)
     router.ask({ ...traffic(0), port: router.port })
-    await router.until('the old one is back', ({ appliedEpoch }) => appliedEpoch === epoch)
+    await router.until('the old one is back', ({ appliedEpoch }) => appliedEpoch === epoch())
   })
 })
 
@@ -91,13 +66,13 @@ describe('a status that makes no sense', () => {
     router.ask({ port: router.port, ...traffic(1000), ...wrong })
     const model = await router.until('it is refused', (m) => m.problem !== undefined)
     expect(model.problem).toContain(problem)
-    expect(model.appliedEpoch).toBe(epoch - 1)
+    expect(model.appliedEpoch).toBe(epoch() - 1)
     expect(countOf(await client.many(20), 'fraud-a')).toBe(20)
     expect(await router.agent().notReady()).toBeUndefined()
   })
 
   test('nobody may answer: the router says so instead of refusing the connection', async () => {
-    const model = await router.apply({ epoch: (epoch += 1), weights: {}, stable: 'fraud-a' })
+    const model = await router.apply(traffic(0, { weights: {} }))
     expect(model.problem).toBeUndefined()
     const { status, body } = await client.ask()
     expect([status, JSON.parse(body)]).toEqual([503, { error: 'no revision of fraud is ready to answer' }])
@@ -111,7 +86,7 @@ describe('a configuration that Envoy refuses', () => {
     const model = await router.until('it is refused', ({ problem }) => problem !== undefined)
     expect(model.problem).toContain('Envoy refused rds/fraud.json')
     expect(model.problem).toContain('PathSeparatedPrefix: value does not match')
-    expect(model.appliedEpoch).toBe(epoch - 1)
+    expect(model.appliedEpoch).toBe(epoch() - 1)
     expect(countOf(await client.many(50), 'fraud-a')).toBe(50)
     expect(await router.agent().notReady()).toBeUndefined()
     // An Envoy that is started again has to find the good ones.
@@ -133,7 +108,7 @@ describe('a configuration that Envoy refuses', () => {
         { ...more, name: 'blocked', port: taken },
         { ...more, name: 'zebra', port: free },
       )
-      await router.until('ours is applied', ({ appliedEpoch }) => appliedEpoch === epoch)
+      await router.until('ours is applied', ({ appliedEpoch }) => appliedEpoch === epoch())
       await router.until('the other new one is applied', ({ appliedEpoch }) => appliedEpoch === 1, 'zebra')
       const blocked = await router.until('it is said', ({ problem }) => problem !== undefined, 'blocked')
       expect(blocked.problem).toMatch(/Envoy refused listener blocked: .*(in use|bind)/)
@@ -166,7 +141,7 @@ describe('a disk that takes no writes', () => {
     await eventually('it is said', async () => (await router.state()).problem?.includes('EISDIR'))
     expect(countOf(await client.many(20), 'fraud-a')).toBe(20)
     await rm(inTheWay, { recursive: true })
-    await router.until('it is applied', ({ appliedEpoch }) => appliedEpoch === epoch)
+    await router.until('it is applied', ({ appliedEpoch }) => appliedEpoch === epoch())
     await eventually('nothing is wrong any more', async () => (await router.state()).problem === undefined)
   })
 })
@@ -179,10 +154,10 @@ describe('a process of the router that ends', () => {
     await router.restartEnvoy('SIGKILL')
     expect(failures(await client.many(100))).toEqual([])
     await ready()
-    const after = await router.until('it is applied again', ({ appliedEpoch }) => appliedEpoch === epoch)
+    const after = await router.until('it is applied again', ({ appliedEpoch }) => appliedEpoch === epoch())
     expect((await router.state()).bootId).not.toBe(before.bootId)
     expect(after.revisions.map(({ weight }) => weight)).toEqual([700, 300])
-    expect((await router.apply(traffic(0))).appliedEpoch).toBe(epoch)
+    expect((await router.apply(traffic(0))).appliedEpoch).toBe(epoch())
   })
 
   test('the agent, while the API server is away: users, shares, figures and readiness stay', async () => {
@@ -192,7 +167,7 @@ describe('a process of the router that ends', () => {
     await ready()
     const { models, problem } = await router.state()
     expect(models.map(({ name, appliedEpoch, wantedEpoch }) => [name, appliedEpoch, wantedEpoch])).toEqual([
-      ['fraud', epoch, epoch],
+      ['fraud', epoch(), epoch()],
     ])
     expect(models[0]?.revisions.map(({ weight }) => weight)).toEqual([700, 300])
     expect(problem).toContain('the API server has not been heard yet')
@@ -262,10 +237,10 @@ describe('a router that goes', () => {
     await router.restartEnvoy('SIGTERM')
     await ready()
     const admin = new EnvoyAdmin(router.folder)
-    client = openClient(router.port)
-    await client.ask()
+    const stays = openClient(router.port)
+    await stays.ask()
     await drain(admin, { delayMs: 0, timeoutMs: 500 }, silent)
     expect(await admin.connections()).toBeGreaterThan(0)
-    await admin.close()
+    await Promise.all([stays.close(), admin.close()])
   })
 })

@@ -1,38 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { beforeEach, describe, expect, test } from '@jest/globals'
 import { openCaller } from './calls.ts'
-import { countOf, failures, interval99, openClient, type Client } from './load.ts'
-import { openRouter, type RouterStage } from './stage.ts'
+import { openFraud } from './fraud.ts'
+import { countOf, failures, interval99 } from './load.ts'
 import { sliceOf } from './objects.ts'
 import { startDeaf, type Pod } from './upstream.ts'
 
-let router: RouterStage
-let client: Client
-let stable: Pod
-let canary: Pod
-let epoch = 0
-
-beforeAll(async () => {
-  router = await openRouter()
-  client = openClient(router.port)
-  stable = await router.startPod('fraud-a')
-  canary = await router.startPod('fraud-b')
-})
+const { router, client, stable, canary, share } = await openFraud()
 
 beforeEach(() => router.pods([stable, canary]))
 
-afterAll(async () => {
-  await client.close()
-  await router.close()
-})
-
 const mirror = (perMille: number, canaryWeight: number) =>
-  router.apply({
-    epoch: (epoch += 1),
-    weights: { 'fraud-a': 1000 - canaryWeight, 'fraud-b': canaryWeight },
-    stable: 'fraud-a',
-    candidate: 'fraud-b',
-    ...(perMille > 0 && { mirror: { revision: 'fraud-b', perMille } }),
-  })
+  share(canaryWeight, perMille > 0 ? { mirror: { revision: 'fraud-b', perMille } } : {})
 
 const copies = (pod: Pod) => pod.seen.filter(({ headers }) => headers['x-slipway-shadow'] === '1')
 

@@ -1,40 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { openCaller, type Caller } from './calls.ts'
-import { countOf, failures, interval99, openClient, type Client } from './load.ts'
-import { openRouter, type RouterStage } from './stage.ts'
-import type { Pod } from './upstream.ts'
+import { openCaller } from './calls.ts'
+import { openFraud } from './fraud.ts'
+import { countOf, failures, interval99 } from './load.ts'
 
-let router: RouterStage
-let client: Client
-let caller: Caller
-let stable: Pod
-let canary: Pod
-let epoch = 0
-
-beforeAll(async () => {
-  router = await openRouter()
-  client = openClient(router.port)
-  caller = openCaller(router.port)
-  stable = await router.startPod('fraud-a')
-  canary = await router.startPod('fraud-b')
-  router.pods([stable, canary])
-})
-
-afterAll(async () => {
-  caller.close()
-  await client.close()
-  await router.close()
-})
+const { router, client, stable, canary, traffic } = await openFraud()
+const caller = openCaller(router.port)
+afterAll(() => caller.close())
 
 const share = (canaryWeight: number, more: object = {}) =>
-  router.apply({
-    epoch: (epoch += 1),
-    weights: { 'fraud-a': 1000 - canaryWeight, 'fraud-b': canaryWeight },
-    stable: 'fraud-a',
-    candidate: 'fraud-b',
-    versions: { 'fraud-a': 'v7', 'fraud-b': 'v8' },
-    ...more,
-  })
+  router.apply(traffic(canaryWeight, { versions: { 'fraud-a': 'v7', 'fraud-b': 'v8' }, ...more }))
 
 const path = (version: string): string => `/v2/models/fraud/versions/${version}/infer`
 
@@ -208,7 +182,7 @@ describe('a client', () => {
   test('waits as long as traffic.timeout says, and then gets an error of the protocol', async () => {
     const slow = await router.startPod('fraud-c', { delayMs: 5000 })
     router.pods([stable, slow])
-    await router.apply({ epoch: (epoch += 1), weights: { 'fraud-c': 1000 }, stable: 'fraud-c', timeout: '300ms' })
+    await share(0, { weights: { 'fraud-c': 1000 }, stable: 'fraud-c', timeout: '300ms' })
     const { status, body } = await client.ask()
     expect([status, JSON.parse(body)]).toEqual([504, { error: 'upstream request timeout' }])
     const { revisions } = await router.until('it is counted', (m) => (m.revisions[0]?.requests.timeouts ?? 0) > 0)

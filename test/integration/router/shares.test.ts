@@ -1,36 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { countOf, failures, interval99, openClient, type Client } from './load.ts'
-import { openRouter, type RouterStage } from './stage.ts'
-import type { Pod } from './upstream.ts'
+import { describe, expect, test } from '@jest/globals'
+import { openFraud } from './fraud.ts'
+import { countOf, failures, interval99, openClient } from './load.ts'
 
-let router: RouterStage
-let client: Client
-let stable: Pod
-let canary: Pod
-let epoch = 0
-
-beforeAll(async () => {
-  router = await openRouter(2)
-  client = openClient(router.port)
-  stable = await router.startPod('fraud-a')
-  canary = await router.startPod('fraud-b')
-  router.pods([stable, canary])
-})
-
-afterAll(async () => {
-  await client.close()
-  await router.close()
-})
-
-/** Shares between stable and the canary, in thousandths of the canary. */
-const share = (canaryWeight: number, more: object = {}) =>
-  router.apply({
-    epoch: (epoch += 1),
-    weights: { 'fraud-a': 1000 - canaryWeight, 'fraud-b': canaryWeight },
-    stable: 'fraud-a',
-    candidate: 'fraud-b',
-    ...more,
-  })
+const { router, client, share } = await openFraud(2)
 
 describe('shares', () => {
   test.each([1, 50, 500])('%d in a thousand is what the canary gets, over HTTP/1.1 and h2c', async (weight) => {
