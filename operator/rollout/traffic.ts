@@ -39,8 +39,9 @@ const hasApplied = (router: RouterFacts, traffic: Traffic | undefined): boolean 
 export const contradicts = ({ epoch, applied }: RouterFacts, traffic: Traffic): boolean => {
   if (epoch !== traffic.epoch || applied === undefined) return false
   const asked = traffic.weights.filter(({ weight }) => weight > 0)
+  const mirror = traffic.mirror?.perMille === 0 ? undefined : traffic.mirror?.revision
   return (
-    applied.mirror !== traffic.mirror?.revision ||
+    applied.mirror !== mirror ||
     Object.keys(applied.weights).length !== asked.length ||
     asked.some(({ revision, weight }) => applied.weights[revision] !== weight)
   )
