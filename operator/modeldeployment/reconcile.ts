@@ -9,6 +9,7 @@ import type { Transition } from '../rollout/decision.ts'
 import { act, OutdatedError, type Hands } from './act.ts'
 import { observe, type Sources } from './observe.ts'
 import { plan, type Seen } from './plan.ts'
+import { isOutOfRoom } from './capacity/waits.ts'
 import { isRefused } from './refused.ts'
 import { isRouted, isWatched } from './routing.ts'
 import { modelDeployments } from './resources.ts'
@@ -28,6 +29,9 @@ export interface Reconciler extends Hands, Sources {
 const lookAgainMs = 2_000
 /** The same for what may last for days: a name that someone else holds, pods of the serving revision that no node takes. */
 const lookAgainSlowlyMs = 15_000
+
+/** Room that a quota leaves again is told by no watch. */
+const lookForRoomMs = 5_000
 
 /** Routers apply a setting within milliseconds; objects of a namespace share the questions, so that many may wait. */
 const lookAtRoutersMs = 250
@@ -124,6 +128,7 @@ const requeue = (
       ? [lookAtRoutersMs]
       : []),
     ...(soon ? [lookAgainMs] : []),
+    ...(refusal?.reason === 'InsufficientCapacity' || isOutOfRoom(status.candidate) ? [lookForRoomMs] : []),
     ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
     ...(asked || moves
       ? [isAwaitingRouters(status) || moves || status.previous !== undefined ? lookAgainSlowlyMs : measureAgainMs]

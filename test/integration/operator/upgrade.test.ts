@@ -1,6 +1,6 @@
 // An operator takes over from another build, and gives back to it: no pod moves, and what is under way goes on. The API
 // server and its controllers are real; the node and the routers are played.
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { deployments } from '../../../operator/kube/resources.ts'
 import { commandAnnotation } from '../../../operator/modeldeployment/command.ts'
 import { modelDeployments, modelRevisions } from '../../../operator/modeldeployment/resources.ts'
@@ -18,14 +18,14 @@ const earlier = '0e131637e97ec9861a8516def9811fe210a16667'
 let stage: Stage
 let routers: PlayedRouters
 const builds: Build[] = []
-beforeAll(async () => {
+beforeEach(async () => {
   stage = await openStage()
   routers = await startRouters(stage)
 })
-afterAll(async () => {
+afterEach(async () => {
   await routers.close()
   await stage.close()
-  await Promise.all(builds.map((build) => build.remove()))
+  await Promise.all(builds.splice(0).map((build) => build.remove()))
 })
 
 const direct = (model: string): WrittenSpec => ({
@@ -61,7 +61,7 @@ const untouched = async () => {
         metadata.labels?.['slipway.dev/revision'] !== undefined && metadata.deletionTimestamp === undefined,
     )
   return {
-    pods: served.map(({ metadata }) => metadata.uid).toSorted(),
+    pods: served.map(({ metadata }) => metadata.uid ?? '').toSorted(),
     workloads: workloads.items.map(({ metadata, spec }) => [metadata.name, metadata.generation, spec?.template]),
     revisions: revisions.items.map(({ metadata, spec }) => [metadata.name, spec]),
   }
