@@ -56,6 +56,10 @@ export const reasons = {
   Retried: { meaning: 'A person asked for a rejected revision again.', fix: '' },
   RolledOut: { meaning: 'The version that the spec asks for serves all users.', fix: '' },
   Superseded: { meaning: 'The spec changed before this revision reached users.', fix: '' },
+  PodsLost: {
+    meaning: 'All pods of the new revision went away and none said why, as when a node is drained; it starts over.',
+    fix: '',
+  },
   PreviousReleased: { meaning: 'The time to keep the previous revision warm has passed.', fix: '' },
   Scaling: { meaning: 'Pods of the serving revision are starting or stopping.', fix: '' },
   Serving: { meaning: 'Users are being answered.', fix: '' },
@@ -199,8 +203,19 @@ export const reasons = {
     fix: `correct spec.runtime.image, or give the nodes access to it, ${retry}`,
     rejects: 'Infra',
   },
+  InsufficientCapacity: {
+    meaning:
+      'No node has room for the pods, or a quota of the namespace leaves none; they start by themselves when there is.',
+    fix: 'add nodes, raise the quota, or lower spec.resources or spec.replicas',
+    rejects: 'Infra',
+  },
+  GpuUnavailable: {
+    meaning: 'A GPU was asked for, and the runtime cannot run the model on one.',
+    fix: `give spec.runtime.image a CUDA build of the runtime and the nodes a driver, or set spec.runtime.device to CPU, ${retry}`,
+    rejects: 'Infra',
+  },
   Unschedulable: {
-    meaning: 'No node can take the pods.',
+    meaning: 'No node can take the pods, whatever room they have.',
     fix: `lower spec.resources, or add nodes, ${retry}`,
     rejects: 'Infra',
   },

@@ -1,4 +1,4 @@
-// Kubernetes quantities: `1000m` and `1` are the same amount. Pure; only ever compares, never formats.
+// Kubernetes quantities: `1000m` and `1` are the same amount. Pure; it never formats.
 
 /** @see https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ */
 const pattern = /^([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)|[eE]([+-]?\d{1,3}))?$/
@@ -29,6 +29,15 @@ export const sameQuantity = (a: string, b: string): boolean => {
   if (left === undefined || right === undefined) return false
   const places = Math.max(left.places, right.places)
   return scaled(left, places) === scaled(right, places)
+}
+
+/** An amount in thousandths, rounded up as Kubernetes does; undefined when the text is not a quantity. */
+export const milliOf = (text: string | number): bigint | undefined => {
+  const amount = parse(String(text))
+  if (amount === undefined) return undefined
+  if (amount.places <= 3) return scaled(amount, 3)
+  const unit = 10n ** BigInt(amount.places - 3)
+  return amount.digits / unit + (amount.digits > 0n && amount.digits % unit !== 0n ? 1n : 0n)
 }
 
 const scaled = ({ digits, places }: Amount, to: number): bigint => digits * 10n ** BigInt(to - places)

@@ -8,9 +8,11 @@ import type {
   V1Job,
   V1Lease,
   V1Namespace,
+  V1Node,
   V1Pod,
   V1PodDisruptionBudget,
   V1ReplicaSet,
+  V1ResourceQuota,
   V1Role,
   V1RoleBinding,
   V1Service,
@@ -44,6 +46,8 @@ export type Role = Wire<V1Role>
 export type RoleBinding = Wire<V1RoleBinding>
 export type PodDisruptionBudget = Wire<V1PodDisruptionBudget>
 export type Namespace = Wire<V1Namespace>
+export type Node = Wire<V1Node>
+export type ResourceQuota = Wire<V1ResourceQuota>
 export type CustomResourceDefinition = Wire<V1CustomResourceDefinition>
 
 /** A namespaced resource; with it a custom resource is named: `resource<ModelThing>('example.org', 'v1', 'things', 'Thing')`. */
@@ -62,6 +66,8 @@ export const serviceaccounts = resource<ServiceAccount>('', 'v1', 'serviceaccoun
 /** Core events: the ones that every kubectl shows, with a count for repeats. */
 export const events = resource<KubeEvent>('', 'v1', 'events', 'Event')
 export const namespaces = resource<Namespace>('', 'v1', 'namespaces', 'Namespace', 'Cluster')
+export const nodes = resource<Node>('', 'v1', 'nodes', 'Node', 'Cluster')
+export const resourcequotas = resource<ResourceQuota>('', 'v1', 'resourcequotas', 'ResourceQuota')
 export const deployments = resource<Deployment>('apps', 'v1', 'deployments', 'Deployment')
 export const replicasets = resource<ReplicaSet>('apps', 'v1', 'replicasets', 'ReplicaSet')
 export const jobs = resource<Job>('batch', 'v1', 'jobs', 'Job')

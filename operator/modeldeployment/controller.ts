@@ -32,6 +32,7 @@ import {
 import { routerName, type RouterRelease } from '../routers/desired.ts'
 import { Routers, serviceIndex } from '../routers/routers.ts'
 import type { ModelDeployment } from '../api/modeldeployment.ts'
+import { CapacityLook } from './capacity/look.ts'
 import { labelKeys, managedSelector } from './names.ts'
 import { childIndexes, type Caches } from './observe.ts'
 import { reconcile } from './reconcile.ts'
@@ -69,6 +70,7 @@ export const modelDeploymentControllers = (
     services: new Store(childIndexes),
     endpointSlices: new Store<EndpointSlice>(serviceIndex),
   }
+  const capacity = new CapacityLook(client)
   const routers = new Routers({
     client,
     modelDeployments,
@@ -110,6 +112,7 @@ export const modelDeploymentControllers = (
           awaited,
           releaseImage,
           watchdog: watch,
+          capacity,
           routers,
           leaving,
           routerProblems,

@@ -32,7 +32,6 @@ const table: readonly Refused[] = [
     found: ({ model }) => set(model.credentialsSecret),
     instead: 'use a store that needs no credentials',
   },
-  { field: 'spec.runtime.device', found: ({ runtime }) => unless('CPU', runtime?.device ?? 'CPU'), instead: 'use CPU' },
   {
     field: 'spec.traffic.mode',
     found: ({ traffic }) => (traffic.mode === 'Gateway' ? traffic.mode : undefined),

@@ -9,6 +9,7 @@ import {
   deployments,
   jobs,
   pods,
+  resourcequotas,
   services,
   type Deployment,
   type EndpointSlice,
@@ -21,6 +22,9 @@ import { byNamespacedLabel, type Store } from '../kube/store.ts'
 import { isDirect, rejectionOf } from '../rollout/decision.ts'
 import type { Observed, PodCount, RevisionFacts, Target, Trouble } from '../rollout/observed.ts'
 import { commandOf } from './command.ts'
+import type { CapacityLook } from './capacity/look.ts'
+import { quotaShortage } from './capacity/quota.ts'
+import { roomFor } from './capacity/room.ts'
 import { revisionDeployment } from './desired/children.ts'
 import { renderPodTemplate, reservedLabels } from './desired/podtemplate.ts'
 import { labelKeys, newestFirst, resolveJobName, rolloutAnnotation } from './names.ts'
@@ -34,12 +38,13 @@ import { isFinished, resolutionOf } from './resolution.ts'
 import { modelRevisions } from './resources.ts'
 import { targetOf } from './target.ts'
 import { sharesSeen } from './traffic.ts'
-import { troubleOf, type PodView } from './trouble.ts'
+import { troubleOf, waitsForRoom, type PodView } from './trouble.ts'
 
 /** Everything that facts are gathered from. */
 export interface Sources extends Omit<RoutingSources, 'endpointSlices'> {
   readonly caches: Caches
   readonly client: KubeClient
+  readonly capacity: CapacityLook
   /** The runtime image that new revisions get when the spec names none. */
   readonly releaseImage: string
 }
@@ -69,7 +74,7 @@ export const observe = async (
   /** Why the API server refused our last write for this object, if it did. */
   refusedWrite?: string,
 ): Promise<Seen | undefined> => {
-  const { caches, client, releaseImage } = sources
+  const { caches, client, capacity, releaseImage } = sources
   const deployment = caches.modelDeployments.getByKey(key)
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
   const revisions = owned(caches.modelRevisions, key, deployment)
@@ -100,10 +105,10 @@ export const observe = async (
     refusedWrite === undefined ? undefined : { reason: 'WriteRefused', message: refusedWrite, fatal: false }
   const trouble =
     resolveTrouble ??
-    (await troubleOfRevision(client, deployment, workloads, replacing)) ??
+    (await troubleOfRevision(client, capacity, deployment, workloads, replacing)) ??
     refused ??
     routerTrouble(deployment, sight)
-  const servingTrouble = (await troubleOfRevision(client, deployment, workloads, stable?.revision)) ?? refused
+  const servingTrouble = (await troubleOfRevision(client, capacity, deployment, workloads, stable?.revision)) ?? refused
   const routed = !isDirect(deployment.spec)
   const shares = routed ? sharesSeen(deployment, sight.routing.measured) : undefined
   const command = isDirect(deployment.spec) ? undefined : commandOf(deployment)
@@ -259,12 +264,37 @@ const refusalOf = async (
     return { reason: 'NoPortLeft', message }
   }
   const conflict = await nameConflict(client, deployment, target, children)
-  return conflict === undefined ? undefined : { reason: 'NameConflict', ...conflict }
+  if (conflict !== undefined) return { reason: 'NameConflict', ...conflict }
+  const shortage = await shortageOf(client, deployment, target, children)
+  return shortage === undefined ? undefined : { reason: 'InsufficientCapacity', message: shortage }
+}
+
+/**
+ * Whether a quota leaves no room for the pods that are about to be made: none is made then, because the controller of
+ * ReplicaSets waits the longer, the more often it was refused. Only asked before the first of them.
+ */
+const shortageOf = async (
+  client: KubeClient,
+  { metadata: { namespace }, spec, status = {} }: ModelDeployment,
+  target: Target,
+  { revisions, workloads }: Children,
+): Promise<string | undefined> => {
+  if (target.kind !== 'Revision' || spec.suspend || spec.rollout.capacity !== 'Surge') return undefined
+  if (target.hash === status.stable?.hash || rejectionOf(status, target.hash, spec) !== undefined) return undefined
+  const { candidate } = status
+  if (candidate !== undefined && (candidate.revision !== target.revision || candidate.state !== 'Pending'))
+    return undefined
+  const revision = revisions.find(({ metadata }) => metadata.name === target.revision)
+  if (revision === undefined) return undefined
+  const there = workloads.find((w) => w.metadata.name === target.revision)?.status?.replicas ?? 0
+  const { items } = await client.list(resourcequotas, { namespace })
+  return quotaShortage(items, revision.spec.podTemplate.spec, spec.replicas - there)
 }
 
 /** What keeps the pods of one revision from being ready; pods are read only where some are not. */
 const troubleOfRevision = async (
   client: KubeClient,
+  capacity: CapacityLook,
   deployment: ModelDeployment,
   workloads: readonly Deployment[],
   name: string | undefined,
@@ -275,11 +305,23 @@ const troubleOfRevision = async (
   const failure = workload.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True')
   if (failure !== undefined)
     return {
-      reason: 'PodRefused',
+      // The words are those of the quota: asked, used and limited.
+      reason: failure.message?.includes('exceeded quota') === true ? 'InsufficientCapacity' : 'PodRefused',
       message: `Pods of ${workload.metadata.name} are refused: ${failure.message ?? 'no reason was given'}`,
       fatal: false,
     }
-  return troubleOf(await readPods(client, deployment, `${labelKeys.revision}=${workload.metadata.name}`))
+  const found = await readPods(client, deployment, `${labelKeys.revision}=${workload.metadata.name}`)
+  const trouble = troubleOf(found)
+  return trouble?.reason === 'InsufficientCapacity' ? withNumbers(trouble, found, capacity) : trouble
+}
+
+/** What is asked and what is free; the scheduler's own words where this operator may not look at nodes. */
+const withNumbers = async (trouble: Trouble, found: readonly PodView[], capacity: CapacityLook): Promise<Trouble> => {
+  const waiting = found.filter(waitsForRoom)
+  const [first] = waiting
+  const occupancy = await capacity.now()
+  if (occupancy === undefined || first?.spec === undefined) return trouble
+  return { ...trouble, message: roomFor(first.spec, waiting.length, occupancy) }
 }
 
 const readPods = async (client: KubeClient, deployment: ModelDeployment, labelSelector: string): Promise<PodView[]> => {

@@ -276,6 +276,32 @@ describe('conditions', () => {
     expect(told('ModelInvalid')).not.toContain('retryToken')
   })
 
+  test('a candidate that waits for room is Stalled with the numbers, and users are served on', () => {
+    const seen = settled(v2)
+    const { target } = seen.observed
+    if (target.kind !== 'Revision') throw new Error('no target')
+    const message = '1 pod waits for room and asks for 1 cpu. Free: node-1 0.5 of 2 cpu.'
+    const trouble = { reason: 'InsufficientCapacity', message, fatal: false } as const
+    const candidate = {
+      revision: target.revision,
+      hash: target.hash,
+      attempt: 1,
+      state: 'Provisioning' as const,
+      enteredAt: new Date(now).toISOString(),
+    }
+    const facts = { name: target.revision, hash: target.hash, version: 'v2', digest: 'sha256:2', image: 'x' }
+    const observed = { ...seen.observed, trouble, revisions: [facts, ...seen.observed.revisions] }
+    const { status } = plan(
+      withStatus({ ...seen, observed }, { ...seen.deployment.status, candidate }),
+      now + 86_400_000,
+    )
+    expect(condition(status, 'Stalled')).toMatchObject({ status: 'True', reason: 'InsufficientCapacity' })
+    expect(condition(status, 'Stalled')?.message).toContain(message)
+    expect(condition(status, 'Reconciling')?.status).toBe('False')
+    expect(condition(status, 'Available')?.status).toBe('True')
+    expect(status.candidate?.deadlineAt).toBeUndefined()
+  })
+
   test('Ready, Reconciling and Stalled never claim two things at once', () => {
     const seen = settled(v2)
     const candidates = [

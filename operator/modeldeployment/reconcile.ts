@@ -10,6 +10,7 @@ import { act, OutdatedError, type Hands } from './act.ts'
 import { observe, type Sources } from './observe.ts'
 import { awaitedNow, hurryMs, type Awaited } from './patience.ts'
 import { plan, type Seen } from './plan.ts'
+import { isOutOfRoom } from './capacity/waits.ts'
 import { isRefused } from './refused.ts'
 import { isRouted, isWatched } from './routing.ts'
 import { modelDeployments } from './resources.ts'
@@ -31,6 +32,9 @@ export interface Reconciler extends Hands, Sources {
 const lookAgainMs = 2_000
 /** The same for what may last for days: a name that someone else holds, pods of the serving revision that no node takes. */
 const lookAgainSlowlyMs = 15_000
+
+/** Room that a quota leaves again is told by no watch. */
+const lookForRoomMs = 5_000
 
 /** A settled object whose shares are not verified yet, because too few requests have come. */
 const measureAgainMs = 60_000
@@ -152,6 +156,7 @@ const requeue = (
   const waits = [
     ...(routersInMs === undefined ? [] : [routersInMs]),
     ...(soon ? [lookAgainMs] : []),
+    ...(refusal?.reason === 'InsufficientCapacity' || isOutOfRoom(status.candidate) ? [lookForRoomMs] : []),
     ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
     ...(asked || moves
       ? [isAwaitingRouters(status) || moves || status.previous !== undefined ? lookAgainSlowlyMs : measureAgainMs]

@@ -10,6 +10,7 @@ import { weightOf } from '../rollout/traffic.ts'
 import { waitsFor } from '../rollout/words.ts'
 import type { Routing } from './routing.ts'
 import { verifiedOf, withRouters } from './traffic.ts'
+import { isOutOfRoom } from './capacity/waits.ts'
 import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
@@ -147,7 +148,7 @@ const progressOf = (view: View): Progress => {
   if (rollout.candidate !== undefined) {
     const { candidate } = rollout
     const paused = spec.rollout.paused ? ' It is held by spec.rollout.paused.' : ''
-    return underWay(
+    return (isOutOfRoom(candidate) ? stalled : underWay)(
       known(candidate.reason) ?? stateReason(view),
       `${sentence(candidate.message ?? stateMessage(view))}${paused}${stillServing(view)}`,
     )

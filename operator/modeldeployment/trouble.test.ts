@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { gzipSync } from 'node:zlib'
-import { ofTheChart, troubleOf, type ContainerStatus, type PodView } from './trouble.ts'
+import { ofTheChart, troubleOf, waitsForRoom, type ContainerStatus, type PodView } from './trouble.ts'
 
 const pod = (
   name: string,
@@ -15,26 +15,31 @@ const pod = (
 })
 
 describe('why pods are not ready', () => {
-  test('a pod that no node can take says so in the scheduler’s words', () => {
-    const unscheduled = pod(
-      'a',
-      {},
-      {
-        conditions: [
-          {
-            type: 'PodScheduled',
-            status: 'False',
-            reason: 'Unschedulable',
-            message: '0/1 nodes are available: 1 Insufficient cpu',
-          },
-        ],
-      },
-    )
-    expect(troubleOf([unscheduled])).toMatchObject({
+  const unscheduled = (message: string) =>
+    pod('a', {}, { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }] })
+
+  test('a pod that no node may take says so in the scheduler’s words', () => {
+    const tainted = '0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}'
+    expect(troubleOf([unscheduled(tainted)])).toMatchObject({
       reason: 'Unschedulable',
       fatal: false,
-      message: expect.stringContaining('1 Insufficient cpu'),
+      message: expect.stringContaining('untolerated taint'),
     })
+    expect(waitsForRoom(unscheduled(tainted))).toBe(false)
+  })
+
+  test.each([
+    '1 Insufficient cpu',
+    '1 node(s) had untolerated taint {a: }, 2 Insufficient nvidia.com/gpu',
+    '1 Too many pods',
+  ])('a pod that some node would take if it had room waits for capacity: %s', (words) => {
+    const waiting = unscheduled(`0/3 nodes are available: ${words}.`)
+    expect(troubleOf([waiting])).toMatchObject({
+      reason: 'InsufficientCapacity',
+      fatal: false,
+      message: expect.stringContaining(words),
+    })
+    expect(waitsForRoom(waiting)).toBe(true)
   })
 
   test('an image that cannot be pulled reads the same while the kubelet alternates between trying and waiting', () => {

@@ -1,13 +1,17 @@
 // Why pods are not ready, in one sentence that names the pod, what was found and the fix. Pure: pods in, words out.
 import { isReason, type Reason } from '../api/conditions.ts'
 import type { Trouble } from '../rollout/observed.ts'
+import type { Placement } from './capacity/placement.ts'
 import { sentence } from './sentence.ts'
 import { readTermination } from './termination.ts'
 
 /** The fields of a pod that tell why it is not ready, as the API server sends them. */
 export interface PodView {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string }
-  readonly spec?: { readonly containers?: readonly ContainerSpec[]; readonly initContainers?: readonly ContainerSpec[] }
+  readonly spec?: Placement & {
+    readonly containers?: readonly ContainerSpec[]
+    readonly initContainers?: readonly ContainerSpec[]
+  }
   readonly status?: {
     readonly phase?: string
     readonly reason?: string
@@ -26,7 +30,11 @@ export interface PodView {
 interface ContainerSpec {
   readonly name: string
   readonly image?: string
-  readonly resources?: { readonly limits?: Readonly<Record<string, string | number>> }
+  readonly restartPolicy?: string
+  readonly resources?: {
+    readonly requests?: Readonly<Record<string, string | number>>
+    readonly limits?: Readonly<Record<string, string | number>>
+  }
 }
 
 export interface ContainerStatus {
@@ -82,6 +90,16 @@ export const ofTheChart: Fixes = {
   memory: "Raise limits.memory under router in the chart's values",
 }
 
+/** The scheduler's words for a node that has too little of something left. @see NodeResourcesFit in kube-scheduler */
+const lacksRoom = /Insufficient \S+|Too many pods/
+
+/** A pod that waits because no node has room for it. */
+export const waitsForRoom = (pod: PodView): boolean =>
+  pod.metadata.deletionTimestamp === undefined &&
+  (pod.status?.conditions ?? []).some(
+    ({ type, status, message = '' }) => type === 'PodScheduled' && status === 'False' && lacksRoom.test(message),
+  )
+
 /** The most telling trouble among the pods: a fatal one first, else the first by pod name. */
 export const troubleOf = (pods: readonly PodView[], fixes: Fixes = ofTheSpec): Trouble | undefined => {
   const troubles = pods
@@ -95,6 +113,8 @@ const podTrouble = (pod: PodView, fixes: Fixes): Trouble | undefined => {
   const scheduled = pod.status?.conditions?.find((c) => c.type === 'PodScheduled')
   if (scheduled?.status === 'False') {
     const why = scheduled.message ?? 'the scheduler gave no reason'
+    if (lacksRoom.test(why))
+      return trouble('InsufficientCapacity', `No node has room for pod ${pod.metadata.name}: ${sentence(why)}`)
     return trouble(
       'Unschedulable',
       `No node can take pod ${pod.metadata.name}: ${sentence(why)} ${fixes.room} or add nodes.`,

@@ -16,6 +16,7 @@ import {
   withoutDeadline,
 } from './decision.ts'
 import type { Observed } from './observed.ts'
+import { awaitsRoom } from './states/checks.ts'
 import { pending, waitOrGiveUp } from './states/pending.ts'
 
 export const directStep = (situation: Situation, persisted: Candidate): Decision => {
@@ -23,7 +24,9 @@ export const directStep = (situation: Situation, persisted: Candidate): Decision
   // Users are on it already: what the spec has come to ask for since waits until they have arrived.
   if (seen.refusal !== undefined && !hasTraffic(seen, persisted))
     return { kind: 'Stay', candidate: withoutDeadline(persisted) }
-  const candidate = { deadlineAt: at(now + provisionMs(spec)), ...persisted }
+  const candidate = awaitsRoom(situation, persisted)
+    ? withoutDeadline(persisted)
+    : { deadlineAt: at(now + provisionMs(spec)), ...persisted }
   switch (candidate.state) {
     case 'Pending':
       return pending(situation, candidate, spec.rollout.paused)

@@ -267,6 +267,30 @@ describe('what goes wrong', () => {
     expect(world.rollout.stable?.revision).toBe('fraud-1')
   })
 
+  test('pods that wait for room wait for as long as it takes, and go on by themselves when it comes', () => {
+    const world = failing(resolved(2))
+    for (let i = 0; i < 5; i++) {
+      world.step()
+      world.act()
+    }
+    world.trouble = { reason: 'InsufficientCapacity', message: 'Free: a 0 of 2 cpu.', fatal: false }
+    for (let hour = 0; hour < 24; hour++) {
+      world.step()
+      world.now += 60 * minute
+    }
+    expect(world.rollout.candidate).toMatchObject({ state: 'Provisioning', reason: 'InsufficientCapacity' })
+    expect(world.rollout.candidate?.deadlineAt).toBeUndefined()
+    world.trouble = undefined
+    world.step()
+    expect(Date.parse(world.rollout.candidate?.deadlineAt ?? '')).toBeGreaterThan(world.now)
+    world.ready.set('fraud-2', 2)
+    for (let i = 0; i < 5; i++) {
+      world.step()
+      world.act()
+    }
+    expect(world.rollout.stable?.revision).toBe('fraud-2')
+  })
+
   test('a pod that becomes ready moves the deadline, because the deadline counts time without progress', () => {
     const world = failing(resolved(2))
     for (let i = 0; i < 5; i++) {

@@ -1,7 +1,7 @@
 // A candidate where routers share the traffic out: from its state to the function that decides in it. Pure.
 import type { Candidate } from '../api/modeldeployment.ts'
 import { type Decision, type Situation, carried, entered, move, withoutDeadline } from './decision.ts'
-import { isHeld, overdue, withDeadlines } from './states/checks.ts'
+import { awaitsRoom, isHeld, overdue, withDeadlines } from './states/checks.ts'
 import { provisioning, shadowing, validating } from './states/checking.ts'
 import { fail, leaving } from './states/leaving.ts'
 import { pending } from './states/pending.ts'
@@ -10,7 +10,8 @@ import { inStep, watchStable } from './states/step.ts'
 export const routerStep = (situation: Situation, persisted: Candidate): Decision => {
   const { spec, now } = situation
   const held = isHeld(situation, persisted)
-  const candidate = held ? withoutDeadline(persisted) : withDeadlines(spec, persisted, now)
+  const waits = held || awaitsRoom(situation, persisted)
+  const candidate = waits ? withoutDeadline(persisted) : withDeadlines(spec, persisted, now)
   switch (persisted.state) {
     case 'Pending': {
       const late = overdue(situation, candidate)

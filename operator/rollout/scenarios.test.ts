@@ -448,6 +448,52 @@ describe('sequences that are pinned (research/rollouts.md 6.6)', () => {
     expect(p.world.rollout.stable?.hash).toBe('2')
   })
 
+  test('m: with the scheduler saying that it waits for room, the GPU that comes free after a day is taken without a retry', () => {
+    const p = updating()
+    p.reach('Provisioning')
+    p.mood = { ...p.mood, trouble: { reason: 'InsufficientCapacity', message: 'Free: 0 of 1 GPU.', fatal: false } }
+    for (let i = 0; i < 24; i++) {
+      p.look()
+      minutes(p, 60)
+    }
+    expect(p.world.rollout.candidate).toMatchObject({ state: 'Provisioning', reason: 'InsufficientCapacity' })
+    const { trouble: _, ...mood } = p.mood
+    p.mood = mood
+    expect(p.calm()).toBe(true)
+    expect(p.world.rollout.stable?.hash).toBe('2')
+  })
+
+  test('a drained node takes the only pod of a step: the share goes back at once, and the candidate begins again without blame', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    ready(p, 2, 0)
+    p.look()
+    expect(p.world.rollout.candidate).toMatchObject({ state: 'Superseding', outcome: { reason: 'PodsLost' } })
+    expect(p.world.rollout.traffic?.weights).toEqual([{ revision: nameOf(1), weight: 1000 }])
+    expect(p.calm()).toBe(true)
+    expect(p.world.rollout.rejected ?? []).toEqual([])
+    expect(p.world.rollout.stable?.hash).toBe('2')
+  })
+
+  test('a candidate that loses all its pods for the third time is rejected', () => {
+    const p = updating()
+    for (let time = 1; time <= 3; time++) {
+      p.reach('Canary.Analyse')
+      ready(p, 2, 0)
+      p.look()
+    }
+    expect(p.world.rollout.candidate).toMatchObject({ state: 'RollingBack', outcome: { reason: 'NotReady' } })
+  })
+
+  test('a candidate whose pods say that they crash is taken back at once', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'pods', version: 2, ready: 0 })
+    p.mood = { ...p.mood, trouble: { reason: 'PodCrashed', message: 'It exited with code 1.', fatal: false } }
+    p.look()
+    expect(p.world.rollout.candidate).toMatchObject({ state: 'RollingBack', outcome: { reason: 'PodCrashed' } })
+  })
+
   test('n: a tag that moves under the same spec changes nothing', () => {
     const p = updating()
     promoted(p, 2)

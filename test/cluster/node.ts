@@ -90,7 +90,7 @@ export async function childOf(pid: number): Promise<number | undefined> {
   return Number.isInteger(child) ? child : undefined
 }
 
-export function nodePaths(dir: string, node: NodeAddresses): NodePaths {
+export function nodePaths(dir: string, node: Pick<NodeAddresses, 'name'>): NodePaths {
   const folder = join(dir, node.name)
   const inFolder = (name: string): string => join(folder, name)
   return {

@@ -128,9 +128,9 @@ const cases: readonly Case[] = [
   },
   {
     what: 'resources that no node has',
-    spec: () => bad('/models/silero_vad_v6.onnx', { resources: { requests: { cpu: '1000' } }, ...shortDeadline }),
-    reason: 'Unschedulable',
-    words: ['Insufficient cpu', 'spec.resources'],
+    spec: () => bad('/models/silero_vad_v6.onnx', { resources: { requests: { cpu: '1000' } } }),
+    reason: 'InsufficientCapacity',
+    words: ['asks for 1000 cpu', 'Free: ', ' cpu'],
   },
   {
     what: 'a pod template that the API server refuses',
@@ -140,9 +140,9 @@ const cases: readonly Case[] = [
   },
   {
     what: 'a field that this release cannot honour',
-    spec: () => bad('/models/silero_vad_v6.onnx', { runtime: { device: 'GPU' } }),
+    spec: () => bad('/models/silero_vad_v6.onnx', {}, { uri: 's3://models/silero_vad_v6.onnx' }),
     reason: 'NotImplemented',
-    words: ['spec.runtime.device', 'GPU'],
+    words: ['spec.model.uri', 's3'],
   },
 ]
 

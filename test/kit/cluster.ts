@@ -10,6 +10,8 @@ import { shellFor, type Shell } from './shell.ts'
 export interface Cluster {
   /** True when the cluster is one that this project brought up. */
   readonly owned: boolean
+  /** The folder of a cluster of ours, in which its nodes live. */
+  readonly dir?: string
   readonly shell: Shell
   /** Builds the images, puts them where the cluster's nodes find them, and names them by digest. `files` go into the model store. */
   images(files: Readonly<Record<string, string>>, log?: (line: string) => void): Promise<Images>
@@ -27,6 +29,7 @@ export const takeDownOwn = async (): Promise<'taken down' | 'none up' | 'not our
 
 const clusterOf = async (cluster: ResolvedCluster): Promise<Cluster> => ({
   owned: cluster.owned,
+  ...(cluster.dir !== undefined && { dir: cluster.dir }),
   shell: shellFor(cluster.kubeconfig, await kubectlPath(), await helmPath()),
   images: async (files, log = console.log) => {
     const { push, pull } = registryOf(cluster)

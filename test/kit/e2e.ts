@@ -22,14 +22,17 @@ export interface E2E {
   close(): Promise<void>
 }
 
-/** @param name of the test file; the namespace is `e2e-<name>` */
-export const e2e = async (name: string): Promise<E2E> => {
+/**
+ * @param name of the test file; the namespace is `e2e-<name>`
+ * @param values of the chart. A resync every second: what a settled object does on a resync is done hundreds of times
+ * under every test.
+ */
+export const e2e = async (name: string, values: readonly string[] = ['resyncInterval=1s']): Promise<E2E> => {
   const cluster = await openCluster()
   const { silero, files } = await storeFiles()
   const images = await cluster.images(files, (line) => process.stderr.write(`   ${line}\n`))
   const { shell } = cluster
-  // A resync every second: what a settled object does on a resync is done hundreds of times under every test.
-  await installSlipway(shell, images, ['resyncInterval=1s'])
+  await installSlipway(shell, images, values)
   const namespace = `e2e-${name}`
   await shell.kubectl(['delete', 'namespace', namespace, '--ignore-not-found', '--wait', '--timeout=120s'])
   await shell.kubectl(['create', 'namespace', namespace])

@@ -11,6 +11,8 @@ export interface StreamSummary {
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
   /** The first 50 of them. */
   readonly failures: readonly { readonly revision: string; readonly error?: string }[]
+  /** Of all failed requests, the one that was sent last: when its failure was known, and how long that took. */
+  readonly lastFailure?: { readonly at: string; readonly tookMs: number }
   /** The longest time between two good answers. */
   readonly maxGapMs: number
 }
@@ -29,6 +31,11 @@ export interface StreamOptions {
   /** The client stops by itself after this time, in seconds. */
   readonly seconds: number
   readonly keepAlive: boolean
+  /** When a request counts as failed, in milliseconds. A slow answer is not a lost one: the server gives up after 30 s. */
+  readonly timeoutMs?: number
+  /** Where the client runs, and what tells its pod from others. */
+  readonly node?: string
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** Starts the client pod and returns when it sends. The address has to answer before: kube-proxy takes a second to learn of a new Service. */
@@ -43,8 +50,9 @@ export const startStream = async (
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace },
+    metadata: { name, namespace, labels: options.labels ?? {} },
     spec: {
+      ...(options.node !== undefined && { nodeSelector: { 'kubernetes.io/hostname': options.node } }),
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 30,
@@ -59,8 +67,7 @@ export const startStream = async (
             STREAM_RATE: String(options.rate),
             STREAM_SECONDS: String(options.seconds),
             STREAM_KEEP_ALIVE: String(options.keepAlive),
-            // A slow answer is not a lost one; the server itself gives up after 30 s.
-            STREAM_TIMEOUT_MS: '60000',
+            STREAM_TIMEOUT_MS: String(options.timeoutMs ?? 60_000),
           }).map(([key, value]) => ({ name: key, value })),
         },
       ],

@@ -21,6 +21,8 @@ export interface StreamOptions {
 export interface Answer {
   /** When the answer was complete. */
   readonly at: string
+  /** How long after its request that was, in milliseconds. */
+  readonly tookMs: number
   /** 0 when there was no answer. */
   readonly status: number
   readonly revision: string
@@ -43,6 +45,8 @@ export interface Summary {
   readonly maxGapMs: number
   /** The first failures. */
   readonly failures: readonly Answer[]
+  /** Of all failed requests, the one that was sent last. */
+  readonly lastFailure?: Answer
 }
 
 export interface Stream {
@@ -63,6 +67,7 @@ export function startStream(options: StreamOptions): Stream {
   const failures: Answer[] = []
   let [sent, left, ok, failed, underWay, maxGapMs] = [0, 0, 0, 0, 0, 0]
   let lastOkAt: number | undefined
+  let lastFailure: Answer | undefined
   let lastShape = ''
   let stopped = false
   const started = performance.now()
@@ -74,6 +79,7 @@ export function startStream(options: StreamOptions): Stream {
     lastShape = shape
     if (answer.status !== 200 || answer.error !== undefined) {
       failed += 1
+      if (lastFailure === undefined || sentAt(answer) > sentAt(lastFailure)) lastFailure = answer
       if (failures.length < maxFailuresKept) failures.push(answer)
       return
     }
@@ -108,6 +114,7 @@ export function startStream(options: StreamOptions): Stream {
         transitions: transitionsOf(answered),
         maxGapMs: Math.round(maxGapMs),
         failures,
+        ...(lastFailure && { lastFailure }),
       })
       return
     }
@@ -125,6 +132,9 @@ export function startStream(options: StreamOptions): Stream {
     done,
   }
 }
+
+/** Milliseconds since the epoch. */
+const sentAt = ({ at, tookMs }: Answer): number => Date.parse(at) - tookMs
 
 /** Changes of revision along the answers; places without a good answer count for nothing. */
 function transitionsOf(answered: readonly (Answer | undefined)[]): Summary['transitions'] {
@@ -144,9 +154,18 @@ function transitionsOf(answered: readonly (Answer | undefined)[]): Summary['tran
 function ask({ url, body, keepAlive, timeoutMs }: StreamOptions, agent: Agent, onLeaving: () => void): Promise<Answer> {
   return new Promise((resolve) => {
     let [status, revision] = [0, '']
+    const began = performance.now()
     const finish = (version: string, error?: string): void => {
       clearTimeout(timer)
-      resolve({ at: new Date().toISOString(), status, revision, version, ...(error === undefined ? {} : { error }) })
+      const tookMs = Math.round(performance.now() - began)
+      resolve({
+        at: new Date().toISOString(),
+        tookMs,
+        status,
+        revision,
+        version,
+        ...(error === undefined ? {} : { error }),
+      })
     }
     const request = httpRequest(
       url,

@@ -121,6 +121,10 @@ are not among them. Server-side apply is patch, and create where the object is n
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+# Whether a quota leaves room for pods, before the first is made.
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
 {{- end -}}
 
 {{/* Where helm test works: the release's namespace if the operator watches it, else the first that it watches. */}}

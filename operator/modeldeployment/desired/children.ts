@@ -4,7 +4,7 @@ import type { ModelDeployment } from '../../api/modeldeployment.ts'
 import type { FrozenPodTemplate, ModelRevision } from '../../api/modelrevision.ts'
 import { childLabels, labelKeys, ownerReference, resolveJobName, revisionLabels, rolloutAnnotation } from '../names.ts'
 import { routerLabels } from '../../routers/desired.ts'
-import { renderPodTemplate, renderResolveTemplate, type Resolved } from './podtemplate.ts'
+import { gpuResourceOf, renderPodTemplate, renderResolveTemplate, type Resolved } from './podtemplate.ts'
 
 /** How long a finished resolve Job stays for a person to read its log, in seconds. */
 const jobTtlSeconds = 600
@@ -46,6 +46,7 @@ export interface ResolvedModel extends Resolved {
 /** The immutable record of a revision; from here on nothing that the spec or a default becomes can change its pods. */
 export const modelRevision = (owner: ModelDeployment, resolved: ResolvedModel): ModelRevision => {
   const { model, runtime } = owner.spec
+  const gpuResource = gpuResourceOf(runtime)
   return {
     apiVersion: 'slipway.dev/v1alpha1',
     kind: 'ModelRevision',
@@ -65,6 +66,7 @@ export const modelRevision = (owner: ModelDeployment, resolved: ResolvedModel): 
       runtime: {
         image: resolved.image,
         device: runtime?.device ?? 'CPU',
+        ...(gpuResource !== undefined && { gpuResource }),
         threads: runtime?.threads ?? 'Auto',
         batching: { maxSize: runtime?.batching?.maxSize ?? 'Auto', maxDelay: runtime?.batching?.maxDelay ?? '0ms' },
         queue: { maxRequests: runtime?.queue?.maxRequests ?? 512, timeout: runtime?.queue?.timeout ?? '30s' },

@@ -51,6 +51,8 @@ export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolve
     { name: 'SLIPWAY_QUEUE_MAX_REQUESTS', value: String(runtime?.queue?.maxRequests ?? 512) },
     { name: 'SLIPWAY_QUEUE_TIMEOUT_MS', value: String(parseDuration(runtime?.queue?.timeout ?? '30s')) },
     { name: 'SLIPWAY_WARMUP_REQUESTS', value: String(runtime?.warmup?.requests ?? 20) },
+    // Nothing is said about a CPU: templates that were frozen without it stay what they are.
+    ...(runtime?.device === 'GPU' ? [{ name: 'SLIPWAY_DEVICE', value: 'GPU' }] : []),
   ]
   const template = {
     metadata: { labels: revisionLabels(deployment.metadata.name, resolved.revision) },
@@ -73,7 +75,7 @@ export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolve
           startupProbe: probe('/v2/health/live', { periodSeconds: 1, failureThreshold: 120 }),
           livenessProbe: probe('/v2/health/live', { periodSeconds: 10, failureThreshold: 3, timeoutSeconds: 5 }),
           readinessProbe: probe('/v2/health/ready', { periodSeconds: 2, failureThreshold: 2, timeoutSeconds: 5 }),
-          resources: deployment.spec.resources ?? {},
+          resources: servingResources(deployment.spec),
           volumeMounts: [modelsMount, tmpMount],
           terminationMessagePolicy: 'FallbackToLogsOnError',
           securityContext: restricted,
@@ -141,12 +143,32 @@ const podDefaults = (uri: string) => {
   }
 }
 
+/** A GPU is asked for by the name that its device plugin gave it; how many are one's own choice in spec.resources. */
+const servingResources = ({ runtime, resources = {} }: ModelDeployment['spec']): object => {
+  const name = gpuResourceOf(runtime)
+  if (name === undefined || resources.limits?.[name] !== undefined) return resources
+  return { ...resources, limits: { ...resources.limits, [name]: 1 } }
+}
+
+/** The resource that a GPU is counted by; undefined without one. */
+export const gpuResourceOf = (runtime: ModelDeployment['spec']['runtime']): string | undefined =>
+  runtime?.device === 'GPU' ? (runtime.gpuResource ?? 'nvidia.com/gpu') : undefined
+
+/** Without devices: to fetch and read a file takes none, and the only one may be stable's. */
+const readingResources = ({ resources = {} }: ModelDeployment['spec']): object =>
+  Object.fromEntries(
+    Object.entries(resources).map(([side, quantities]) => [
+      side,
+      Object.fromEntries(Object.entries(quantities ?? {}).filter(([name]) => !name.includes('/'))),
+    ]),
+  )
+
 const fetcher = (command: 'fetch' | 'resolve', image: string, env: object[], { spec }: ModelDeployment) => ({
   name: command,
   image,
   args: [command],
   env,
-  resources: spec.resources ?? {},
+  resources: readingResources(spec),
   volumeMounts: [
     modelsMount,
     tmpMount,

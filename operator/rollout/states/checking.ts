@@ -16,8 +16,9 @@ import {
 import type { CheckResult } from '../observed.ts'
 import { fullSize, podsFor, stepAbove, stepOf, stopsStableFirst } from '../steps.ts'
 import { acknowledgements, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
-import { failureOf, isHeld, isProvisioned, overdue, stateMs, tooLate } from './checks.ts'
+import { isHeld, isProvisioned, overdue, stateMs, tooLate } from './checks.ts'
 import { drop, fail, isHome } from './leaving.ts'
+import { takenBack } from './lost.ts'
 import { explained } from './pending.ts'
 import { takeStep } from './step.ts'
 
@@ -101,8 +102,8 @@ const validate = (situation: Situation, candidate: Candidate, why: string): Deci
 
 export const validating = (situation: Situation, candidate: Candidate): Decision => {
   const { seen, now } = situation
-  const failure = failureOf(situation, candidate)
-  if (failure !== undefined) return fail(situation, candidate, failure)
+  const ending = takenBack(situation, candidate)
+  if (ending !== undefined) return ending
   const result = resultFor(candidate, seen.evidence?.golden)
   if (result?.verdict === 'Fail') return fail(situation, candidate, { reason: 'GoldenFailed', message: result.message })
   if (result?.verdict === 'Pass')
@@ -143,8 +144,8 @@ const mirrorTo = (situation: Situation, candidate: Candidate, why: string): Deci
 
 export const shadowing = (situation: Situation, candidate: Candidate): Decision => {
   const { spec, rollout, seen, now } = situation
-  const failure = failureOf(situation, candidate)
-  if (failure !== undefined) return fail(situation, candidate, failure)
+  const ending = takenBack(situation, candidate)
+  if (ending !== undefined) return ending
   const late = isPast(candidate.deadlineAt, now)
   if (candidate.substep === 'Shift') {
     const { total, acked } = acknowledgements(seen, rollout.traffic)

@@ -13,6 +13,10 @@ import { judge } from '../verdict.ts'
 export const isHeld = ({ spec, seen }: Situation, candidate: Candidate): boolean =>
   spec.rollout.paused || candidate.pausedBy !== undefined || seen.refusal !== undefined || candidate.substep === 'Gate'
 
+/** Pods that no user waits for, and that start by themselves when there is room: no deadline counts that time. */
+export const awaitsRoom = ({ seen }: Situation, { state }: Candidate): boolean =>
+  state === 'Provisioning' && seen.trouble?.reason === 'InsufficientCapacity'
+
 /** Its pods for this step are ready, and its Deployment carries the number of this rollout. */
 export const isProvisioned = (seen: Observed, candidate: Candidate): boolean => {
   const pods = podsOf(seen, candidate.revision)

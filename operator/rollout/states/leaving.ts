@@ -58,6 +58,14 @@ export const fail = (
 export const drop = (situation: Situation, candidate: Candidate, message: string): Decision =>
   leave(situation, candidate, { rejected: false, reason: 'Superseded', message: cut(message) })
 
+/** The candidate is taken back without blame, and begins again for as long as the spec asks for it. */
+export const startOver = (situation: Situation, candidate: Candidate, message: string): Decision =>
+  leave(situation, candidate, {
+    rejected: false,
+    reason: 'PodsLost',
+    message: cut(`${message.replace(/[.]?$/, '.')} It starts over.`),
+  })
+
 const leave = (situation: Situation, candidate: Candidate, outcome: Outcome): Decision => {
   const { rollout, now } = situation
   if (isHome(rollout)) return end(situation, candidate, outcome)
@@ -117,7 +125,7 @@ const end = (situation: Situation, candidate: Candidate, { rejected, reason, mes
     transition: {
       from: placeOf(rollout.candidate),
       to: 'Idle',
-      reason: 'Superseded',
+      reason: reason === 'PodsLost' ? reason : 'Superseded',
       revision: candidate.revision,
       message,
     },

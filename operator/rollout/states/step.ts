@@ -17,8 +17,9 @@ import {
 import { percent, podsFor, stepAbove, stepOf, stopsStableFirst, type Step } from '../steps.ts'
 import { acknowledgements, allRequests, isAcknowledged, newSetting, sharesOff } from '../traffic.ts'
 import { judge } from '../verdict.ts'
-import { failureOf, isHeld, isProvisioned, stateMs, tooLate } from './checks.ts'
+import { isHeld, isProvisioned, stateMs, tooLate } from './checks.ts'
 import { fail, isAskedElsewhere } from './leaving.ts'
+import { takenBack } from './lost.ts'
 import { explained } from './pending.ts'
 import { swap } from './swap.ts'
 
@@ -72,8 +73,8 @@ const shiftTo = (situation: Situation, candidate: Candidate, why: string, reason
 
 /** Canary and Promoting, by substep. */
 export const inStep = (situation: Situation, candidate: Candidate): Decision => {
-  const failure = failureOf(situation, candidate)
-  if (failure !== undefined) return fail(situation, candidate, failure)
+  const ending = takenBack(situation, candidate)
+  if (ending !== undefined) return ending
   const emergency = preferHealthy(situation, candidate)
   if (emergency !== undefined) return emergency
   switch (candidate.substep) {

@@ -38,16 +38,18 @@ export interface OperatorOptions {
   /** The pod's name: the same one again takes the lease over at once. */
   readonly identity?: string
   readonly environment?: Readonly<Record<string, string>>
+  /** The program of another build; this tree's unless given. */
+  readonly main?: string
 }
 
 /** The image that new revisions get. */
 export const runtimeImage = 'registry.test/slipway-runtime:1'
 
-const main = join(import.meta.dirname, '..', '..', '..', 'operator', 'main.ts')
+const ownMain = join(import.meta.dirname, '..', '..', '..', 'operator', 'main.ts')
 
 /** Starts it; `started` tells when it leads. */
 export const startOperator = (options: OperatorOptions): OperatorProcess => {
-  const { kubeconfig, namespace, identity = 'operator-0', environment = {} } = options
+  const { kubeconfig, namespace, identity = 'operator-0', environment = {}, main = ownMain } = options
   const env = {
     PATH: process.env['PATH'] ?? '',
     KUBECONFIG: kubeconfig,

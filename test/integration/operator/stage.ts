@@ -42,7 +42,7 @@ export interface Stage {
   close(): Promise<void>
 }
 
-export type StartOptions = Pick<OperatorOptions, 'identity' | 'environment'> & {
+export type StartOptions = Pick<OperatorOptions, 'identity' | 'environment' | 'main'> & {
   /** A plain-HTTP address of the API server: a door's. */
   readonly server?: string
 }

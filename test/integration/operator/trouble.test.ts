@@ -37,10 +37,10 @@ const cases: readonly Case[] = [
   },
   {
     name: 'room',
-    play: { do: 'refuse', message: '0/3 nodes are available: 3 Insufficient cpu.' },
+    play: { do: 'refuse', message: '0/3 nodes are available: 3 node(s) had untolerated taint {gpu: yes}.' },
     reason: 'Unschedulable',
     message:
-      /^No node can take pod room-[-a-z0-9]+: 0\/3 nodes are available: 3 Insufficient cpu\. Lower spec\.resources or add nodes\./,
+      /^No node can take pod room-[-a-z0-9]+: 0\/3 nodes are available: 3 node\(s\) had untolerated taint \{gpu: yes\}\. Lower spec\.resources or add nodes\./,
   },
   {
     name: 'memory',
@@ -117,12 +117,62 @@ describe('pods that do not come up', () => {
     await stage.ready('quota')
     await stage.client.create(resourcequotas, quota)
     await stage.apply('quota', good({ replicas: 2 }))
-    const { message } = await stage.says('quota', 'Reconciling', 'True', 'PodRefused')
+    const { message } = await stage.says('quota', 'Reconciling', 'True', 'InsufficientCapacity')
     expect(message).toMatch(
       /has 1 of 2 pods ready\. Pods of .* are refused: pods ".*" is forbidden: exceeded quota: small/,
     )
     expect(conditionOf(await stage.get('quota'), 'Available')?.status).toBe('True')
     await stage.client.delete(resourcequotas, stage.namespace, 'small')
     await stage.ready('quota')
+  })
+
+  test('because no node has room wait without a deadline, and go on when there is', async () => {
+    await stage.apply('full', good())
+    await stage.ready('full')
+    const noRoom = stage.hands.rule(({ deployment, does, uri }) =>
+      deployment === 'full' && does === 'serve' && uri === uriOf('bad')
+        ? { do: 'refuse', message: '0/1 nodes are available: 1 Insufficient example.com/gpu.' }
+        : undefined,
+    )
+    await stage.apply('full', bad({ rollout: { deadlines: { provision: '1s' } } }))
+    const { message } = await stage.says('full', 'Stalled', 'True', 'InsufficientCapacity')
+    // This operator may look at one namespace only, so the words are the scheduler's.
+    expect(message).toMatch(
+      /^No node has room for pod full-.*: 0\/1 nodes are available: 1 Insufficient example\.com\/gpu\./,
+    )
+    expect(message).toMatch(/keeps serving\.$/)
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    expect((await stage.get('full')).status?.rejected ?? []).toEqual([])
+    noRoom()
+    expect((await stage.ready('full')).status?.stable?.revision).toBe(revisionOf('full', bad()))
+  })
+
+  test('are not made at all while a quota leaves too little for them, and come when it is raised', async () => {
+    await stage.apply('tight', good())
+    await stage.ready('tight')
+    const limits = { resources: { requests: { 'example.com/gpu': '1' }, limits: { 'example.com/gpu': '1' } } }
+    const quota = {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'gpus', namespace: stage.namespace },
+      spec: { hard: { 'requests.example.com/gpu': '1' } },
+    }
+    await stage.client.create(resourcequotas, quota)
+    await eventually('the quota is counted', async () => {
+      const { items } = await stage.client.list(resourcequotas, { namespace: stage.namespace })
+      return items.some((item) => 'status' in item && JSON.stringify(item.status).includes('used'))
+    })
+    await stage.apply('tight', bad({ ...limits, replicas: 2 }))
+    const { message } = await stage.says('tight', 'Stalled', 'True', 'InsufficientCapacity')
+    expect(message).toMatch(
+      /^ResourceQuota gpus leaves no room for 2 more pods: asked 2 requests\.example\.com\/gpu, and 1 of 1 are left\. .*keeps serving\.$/,
+    )
+    const revision = revisionOf('tight', bad({ ...limits, replicas: 2 }))
+    const made = await stage.children('tight')
+    expect(made.revisions).toContain(revision)
+    expect(Object.keys(made.deployments)).not.toContain(revision)
+    const hard = { 'requests.example.com/gpu': '2' }
+    await stage.client.mergePatch(resourcequotas, stage.namespace, 'gpus', { spec: { hard } })
+    expect((await stage.ready('tight')).status?.stable?.revision).toBe(revision)
   })
 })
