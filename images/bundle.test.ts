@@ -54,7 +54,9 @@ const node = join(repoRoot, 'node_modules', '.bin', 'node')
 describe('the build context of an image', () => {
   test('the operator and the agent of routers are one file each that runs without node_modules', async () => {
     const context = await stage('operator', { root })
-    expect(await filesIn(context)).toEqual(['app/agent.mjs', 'app/main.mjs'])
+    // And what the licences of bundled packages ask to be told.
+    const legal = ['app/agent.mjs.LEGAL.txt', 'app/main.mjs.LEGAL.txt']
+    expect(await filesIn(context)).toEqual(['app/agent.mjs', 'app/main.mjs', ...legal].toSorted())
     for (const file of ['app/main.mjs', 'app/agent.mjs'])
       expect(await run(node, [join(context, file)], { cwd: tmpdir() })).toBe('function\n')
   })
