@@ -268,7 +268,8 @@ export const plainKubeconfig = async ({ plane }: World, server: string): Promise
     kind: 'Config',
     'current-context': 'proxy',
     contexts: [{ name: 'proxy', context: { cluster: 'proxy', user: 'nobody' } }],
-    clusters: [{ name: 'proxy', cluster: { server } }],
+    // The reader of kubeconfigs takes no plain HTTP otherwise.
+    clusters: [{ name: 'proxy', cluster: { server, 'insecure-skip-tls-verify': true } }],
     users: [{ name: 'nobody', user: {} }],
   }
   await writeFile(file, JSON.stringify(config))
