@@ -131,7 +131,7 @@ describe('an upgrade of the chart while a rollout is under way', () => {
     })
 
     // 2 MB at this rate take long enough for both replicas to be replaced, twice: to be resolved, and to be loaded.
-    const slow = 'faults/slow/models/silero_vad_v6.onnx?bytesPerSecond=150000'
+    const slow = 'faults/slow/silero_vad_v6.onnx?bytesPerSecond=150000'
     await applyModel(world.shell, world.namespace, 'handed', spec(slow, 'v6'))
     await waitForModel(world.shell, world.namespace, 'handed', 'under way', ({ status }) => {
       return status?.candidate !== undefined
