@@ -60,7 +60,9 @@ describe('the build context of an image', () => {
   test('the operator and the agent of routers run without node_modules; what they import late is apart', async () => {
     const context = await stage('operator', { root })
     const files = await filesIn(context)
-    expect(files).toEqual(expect.arrayContaining(['app/agent.mjs', 'app/main.mjs']))
+    // With what the licences of bundled packages ask to be told.
+    const legal = 'app/main.mjs.LEGAL.txt'
+    expect(files).toEqual(expect.arrayContaining(['app/agent.mjs', 'app/main.mjs', legal]))
     expect((await stat(join(context, 'app/agent.mjs'))).size).toBeLessThan(5000)
     for (const [file = '', ...args] of [['app/main.mjs'], ['app/agent.mjs'], ['app/agent.mjs', 'late']])
       expect(await run(node, [join(context, file), ...args], { cwd: tmpdir() })).toBe('function\n')

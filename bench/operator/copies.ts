@@ -6,20 +6,26 @@ import type { Entry } from './etcd.ts'
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g
 const address = /10\.96\.\d{1,3}\.\d{1,3}/g
 
-/** @param to a name as long as `from` @param index of the copy; each has another */
-export const copies = (entries: readonly Entry[], from: string, to: string, index: number): Entry[] => {
-  if (from.length !== to.length) throw new TypeError(`${to} is not as long as ${from}`)
-  // The same uid in several objects is one object's: its own, and that of its owner.
+/**
+ * @param words what a copy says instead of what the first says: its name, its owner's uid. Each as long as what it replaces.
+ * @param index of the copy; each has an address of its own by it
+ */
+export const copies = (entries: readonly Entry[], words: ReadonlyMap<string, string>, index: number): Entry[] => {
+  for (const [from, to] of words) if (from.length !== to.length) throw new TypeError(`${to} is not as long as ${from}`)
   const uids = new Map<string, string>()
-  const renamed = (text: string): string =>
-    text
-      .replaceAll(from, to)
+  const renamed = (text: string): string => {
+    let copy = text
+    for (const [from, to] of words) copy = copy.replaceAll(from, to)
+    return copy
       .replaceAll(uuid, (uid) => {
+        if (given.has(uid)) return uid
         const known = uids.get(uid) ?? randomUUID()
         uids.set(uid, known)
         return known
       })
       .replaceAll(address, (ip) => addressLike(ip, index))
+  }
+  const given = new Set(words.values())
   return entries.map(({ key, value }) => ({
     key: renamed(key),
     value: Buffer.from(renamed(value.toString('latin1')), 'latin1'),

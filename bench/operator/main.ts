@@ -7,7 +7,7 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { KUBERNETES_VERSION } from '../../test/cluster/version.ts'
 import type { Goal } from './goals.ts'
-import { coldStart, followChildren } from './measure.ts'
+import { followChildren } from './measure.ts'
 import { phaseNames, phases, type Bench, type PhaseName, type Samples } from './phases.ts'
 import { completed, goalsOf, pageOf } from './result.ts'
 import { peer, slipway, type Program } from './subject.ts'
@@ -51,8 +51,6 @@ const world = await createWorld(models, report)
 const children = await followChildren(world)
 let samples: Samples = {}
 try {
-  report('our operator goes over them once: what it would say otherwise than the first model says, it says now')
-  await coldStart(ours, world, 0)
   const bench: Bench = { ours, theirs, world, children, quick, faultSeconds, report }
   // oxlint-disable-next-line no-await-in-loop -- two phases at once would measure each other
   for (const name of phaseNames) if (chosen.includes(name)) samples = { ...samples, [name]: await phases[name](bench) }

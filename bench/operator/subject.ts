@@ -51,8 +51,8 @@ export interface Subject {
   synced(): Promise<number>
   /** When its log said that it leads. */
   leading(): Promise<number>
-  /** When so many reconciles had ended well. */
-  reconciled(count: number): Promise<number>
+  /** When so many reconciles had ended well, to within `everyMs`: each look costs the process some milliseconds. */
+  reconciled(count: number, everyMs?: number): Promise<number>
   /** The sum of a metric's samples that carry these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   /** Undefined while it runs. */
@@ -199,10 +199,10 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
       until(
         'its caches are filled',
         async () => ((await get(ports.health, '/readyz'))?.code === 200 ? performance.now() : undefined),
-        10,
+        50,
       ),
     leading: () => until('it leads', () => leadingAt, 5),
-    reconciled: (count) =>
+    reconciled: (count, everyMs = 100) =>
       until(
         `${count} reconciles`,
         async () => {
@@ -211,7 +211,7 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
           )
           return results.reduce((sum, value) => sum + value, 0) >= count ? performance.now() : undefined
         },
-        100,
+        everyMs,
       ),
     metric,
     lag: async () => {

@@ -1,10 +1,17 @@
 // The API server that is measured against: real, with thousands of ModelDeployments in it that are settled. One of them
 // came about as every one does, by our operator and the controllers of Kubernetes; the others are copies of what is then
 // in etcd. Once they are there no controller runs beside the operators that are measured.
+import { randomUUID } from 'node:crypto'
+import type { ModelDeployment } from '../../operator/api/modeldeployment.ts'
+import type { ModelRevision } from '../../operator/api/modelrevision.ts'
 import { KubeClient } from '../../operator/kube/client.ts'
 import { loadCredentials } from '../../operator/kube/credentials.ts'
+import { intentOf, withIntent } from '../../operator/kube/drift.ts'
+import { deployments, leases, services } from '../../operator/kube/resources.ts'
 import { Transport } from '../../operator/kube/transport.ts'
-import { modelDeployments } from '../../operator/modeldeployment/resources.ts'
+import type { Desired, KubeObject } from '../../operator/kube/types.ts'
+import { directService, revisionDeployment } from '../../operator/modeldeployment/desired/children.ts'
+import { modelDeployments, modelRevisions } from '../../operator/modeldeployment/resources.ts'
 import { startControlPlane, type ControlPlane } from '../../test/cluster/controlplane.ts'
 import { stopProcesses } from '../../test/cluster/processes.ts'
 import { openStage } from '../../test/integration/operator/stage.ts'
@@ -24,6 +31,7 @@ export interface World {
 }
 
 const digits = 5
+const leaseName = 'slipway-operator'
 const nameOf = (index: number): string => `model-${String(index).padStart(digits, '0')}`
 /** What an operator caches of a model, as etcd's keys begin; `%` is the namespace. */
 const cached = [
@@ -41,25 +49,28 @@ export const createWorld = async (models: number, report: (line: string) => void
   const plane = await startControlPlane()
   try {
     const namespace = await rollOut(plane, nameOf(0))
+    const credentials = await loadCredentials({ kubeconfig: plane.kubeconfig })
+    const client = new KubeClient(new Transport({ credentials, userAgent: 'bench' }))
     await stopProcesses(
       plane.processes.filter(({ name }) => name === 'kube-controller-manager'),
       2000,
     )
+    // The operator that made it was killed; nobody is to wait for its lease.
+    await client.delete(leases, namespace, leaseName)
     const etcd = new Etcd(plane.etcd)
     const prefixes = cached.map((prefix) => `/registry/${prefix.replace('%', namespace)}/`)
     const found = await Promise.all(prefixes.map((prefix) => etcd.list(prefix)))
     const prototype = found.flat().filter(({ key }) => key.includes(nameOf(0)))
     const given = (await etcd.list(`/registry/${addresses}/`)).filter(({ value }) => value.includes(nameOf(0)))
     const names = Array.from({ length: models }, (_, index) => nameOf(index))
+    const first = await settled(client, namespace, nameOf(0))
     const put = etcd.puts()
     for (const [index, name] of names.entries()) {
       if (index === 0) continue
-      for (const entry of copies([...prototype, ...given], nameOf(0), name, index)) await put.add(entry)
+      for (const entry of copies([...prototype, ...given], wordsOf(first, name), index)) await put.add(entry)
       if ((index + 1) % 1000 === 0) report(`${index + 1} of ${models} copies of it are made`)
     }
     await put.flush()
-    const credentials = await loadCredentials({ kubeconfig: plane.kubeconfig })
-    const client = new KubeClient(new Transport({ credentials, userAgent: 'bench' }))
     const served = await client.list(modelDeployments, { namespace })
     if (served.items.length !== models) throw new Error(`the API server has ${served.items.length} of ${models} models`)
     return {
@@ -77,6 +88,45 @@ export const createWorld = async (models: number, report: (line: string) => void
     await plane.stop()
     throw error
   }
+}
+
+/** The model that came about by itself, as far as its copies have to differ from it. */
+interface Settled {
+  readonly deployment: ModelDeployment
+  readonly revision: ModelRevision
+}
+
+const settled = async (client: KubeClient, namespace: string, name: string): Promise<Settled> => {
+  const deployment = await client.get(modelDeployments, namespace, name)
+  const revision = await client.get(modelRevisions, namespace, deployment.status?.stable?.revision ?? '')
+  const first = { deployment, revision }
+  for (const child of desiredOf(first)) {
+    const type = child.kind === 'Service' ? services : deployments
+    const { metadata } = await client.get<KubeObject>(type, namespace, child.metadata.name)
+    if (intentOf({ ...child, metadata }) === intentOf(withIntent(child))) continue
+    throw new Error(`the operator wants another ${child.kind} than the bench thinks; a copy would be written again`)
+  }
+  return first
+}
+
+/** What the operator wants to be there for it. */
+const desiredOf = ({ deployment, revision: { metadata, spec } }: Settled): readonly Desired[] => [
+  revisionDeployment(deployment, metadata.name, spec.podTemplate, deployment.spec.replicas),
+  directService(deployment, metadata.name),
+]
+
+/** What a copy says instead: its name, its uid, and the hashes of what is wanted for it, which are made of the two. */
+const wordsOf = (first: Settled, name: string): Map<string, string> => {
+  const from = first.deployment.metadata
+  const words = new Map([
+    [from.name, name],
+    [from.uid ?? '', randomUUID()],
+  ])
+  let text = JSON.stringify(first)
+  for (const [old, other] of words) text = text.replaceAll(old, other)
+  const wanted = desiredOf(JSON.parse(text) as Settled).map((child) => intentOf(withIntent(child)) ?? '')
+  desiredOf(first).forEach((child, index) => words.set(intentOf(withIntent(child)) ?? '', wanted[index] ?? ''))
+  return words
 }
 
 /** @returns the namespace that it lives in */

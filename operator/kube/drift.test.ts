@@ -149,3 +149,16 @@ describe('for any object', () => {
     )
   })
 })
+
+test('parts that are frozen are compared once for each name they stand under, and never taken for others', () => {
+  const frozen = <T extends object>(value: T): T => Object.freeze(value)
+  const [one, thousand] = [frozen({ cpu: '1' }), frozen({ cpu: '1000m' })]
+  const objectWith = (spec: object) => ({ apiVersion: 'v1', kind: 'X', metadata: { name: 'x' }, spec })
+  // As quantities they are the same; as labels they are not.
+  expect(firstDifference(objectWith({ limits: one }), objectWith({ limits: thousand }))).toBeUndefined()
+  expect(firstDifference(objectWith({ labels: one }), objectWith({ labels: thousand }))).toContain('spec.labels.cpu')
+  expect(firstDifference(objectWith({ limits: one }), objectWith({ limits: frozen({ cpu: '2' }) }))).toContain('is "2"')
+  const intents = [one, thousand, one].map((limits) => intentOf(withIntent(objectWith({ limits }))))
+  expect(intents[0]).toBe(intents[2])
+  expect(intents[0]).not.toBe(intents[1])
+})

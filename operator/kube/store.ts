@@ -34,7 +34,8 @@ interface Scope {
 export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>()
   readonly #indexOf: Indexes<T>
-  readonly #indexes = new Map<string, Map<string, Map<string, T>>>()
+  /** By index, then by value. Most values have one object, which then stands there without a map of its own. */
+  readonly #indexes = new Map<string, Map<string, T | Map<string, T>>>()
   readonly #scopes = new Map<string, Scope>()
   readonly #subscribers = new Set<(event: StoreEvent<T>) => void>()
   readonly #waiting = new Set<() => void>()
@@ -65,7 +66,8 @@ export class Store<T extends KubeObject> {
   byIndex(index: string, value: string): readonly T[] {
     const values = this.#indexes.get(index)
     if (values === undefined) throw new TypeError(`this store has no index ${index}`)
-    return [...(values.get(value)?.values() ?? [])]
+    const found = values.get(value)
+    return found === undefined ? [] : found instanceof Map ? [...found.values()] : [found]
   }
 
   get size(): number {
@@ -193,9 +195,17 @@ export class Store<T extends KubeObject> {
     for (const [name, valuesOf] of Object.entries(this.#indexOf)) {
       const index = this.#indexes.get(name)
       for (const value of valuesOf(object)) {
-        const bucket = index?.get(value)
-        if (bucket === undefined) index?.set(value, new Map([[key, object]]))
-        else bucket.set(key, object)
+        const found = index?.get(value)
+        if (found instanceof Map) found.set(key, object)
+        else if (found === undefined || keyOf(found) === key) index?.set(value, object)
+        else
+          index?.set(
+            value,
+            new Map<string, T>([
+              [keyOf(found), found],
+              [key, object],
+            ]),
+          )
       }
     }
   }
@@ -204,9 +214,9 @@ export class Store<T extends KubeObject> {
     for (const [name, valuesOf] of Object.entries(this.#indexOf)) {
       const index = this.#indexes.get(name)
       for (const value of valuesOf(object)) {
-        const bucket = index?.get(value)
-        bucket?.delete(key)
-        if (bucket?.size === 0) index?.delete(value)
+        const found = index?.get(value)
+        if (found instanceof Map) found.delete(key)
+        if (found instanceof Map ? found.size === 0 : found !== undefined && keyOf(found) === key) index?.delete(value)
       }
     }
   }

@@ -259,9 +259,25 @@ describe('rights', () => {
 })
 
 describe('the operator', () => {
-  test('has a disruption budget only when another replica can take over', async () => {
-    expect(kindsOf(await render())).not.toContain('PodDisruptionBudget')
-    expect(only(await render(['replicas=2']), 'PodDisruptionBudget').spec).toMatchObject({ maxUnavailable: 1 })
+  test('comes with a second replica that takes over, and a disruption budget only where there is one', async () => {
+    const objects = await render()
+    expect((only(objects, 'Deployment').spec as V1DeploymentSpec).replicas).toBe(2)
+    expect(only(objects, 'PodDisruptionBudget').spec).toMatchObject({ maxUnavailable: 1 })
+    expect(kindsOf(await render(['replicas=1']))).not.toContain('PodDisruptionBudget')
+  })
+
+  test('is upgraded one pod after another, spread over nodes unless values say how', async () => {
+    const { strategy, template: pod, selector } = only(await render(), 'Deployment').spec as V1DeploymentSpec
+    expect(strategy?.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 })
+    const [spread, ...more] = pod.spec?.topologySpreadConstraints ?? []
+    expect(more).toEqual([])
+    expect(spread).toMatchObject({ topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway' })
+    expect(spread?.labelSelector).toEqual(selector)
+    const zones = ['maxSkew=2', 'topologyKey=zone', 'whenUnsatisfiable=DoNotSchedule']
+    const given = await render(zones.map((setting) => `topologySpreadConstraints[0].${setting}`))
+    expect((only(given, 'Deployment').spec as V1DeploymentSpec).template.spec?.topologySpreadConstraints).toEqual([
+      { maxSkew: 2, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' },
+    ])
   })
 
   test('is what its Service, its budget and its network policy select, and the test pod is not', async () => {

@@ -65,13 +65,16 @@ export const waitForModel = async (
   )
 }
 
+/** The one that leads, and the one that stands by. */
+const operators = 'app.kubernetes.io/component=operator'
+
 /** What the cluster looks like around an object, for a person who reads a failed test. */
 const picture = async (shell: Shell, namespace: string, model: ModelDeployment): Promise<string> => {
   const parts = await Promise.all([
     shell.kubectl(['get', 'mdep,mrev,deployments,jobs,pods,services', '-n', namespace, '-o', 'wide']),
     shell.kubectl(['get', 'events', '-n', namespace, '--sort-by=.lastTimestamp']),
     shell
-      .kubectl(['logs', '-n', 'slipway-system', 'deployment/slipway-operator', '--tail=40', '--ignore-errors'])
+      .kubectl(['logs', '-n', 'slipway-system', '-l', operators, '--prefix', '--tail=40', '--ignore-errors'])
       .catch(String),
   ])
   return [JSON.stringify(model.status, null, 2), ...parts].join('\n\n')

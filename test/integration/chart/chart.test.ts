@@ -227,11 +227,11 @@ describe('the life of a release', () => {
 
   test('upgrade: new values reach the operator, and the model is left alone', async () => {
     const before = await shell.json<{ metadata: { resourceVersion: string } }>(['get', 'mdep', 'fraud', '-n', 'team-a'])
-    await helm('upgrade', 'slipway', chart, '--set', 'replicas=2', '--set', `image.digest=sha256:${'0'.repeat(64)}`)
+    await helm('upgrade', 'slipway', chart, '--set', 'replicas=3', '--set', `image.digest=sha256:${'0'.repeat(64)}`)
     const deployment = await shell.json<{
       spec: { replicas: number; template: { spec: { containers: { image: string }[] } } }
     }>(['get', 'deployment', 'slipway-operator', '-n', 'slipway-system'])
-    expect(deployment.spec.replicas).toBe(2)
+    expect(deployment.spec.replicas).toBe(3)
     expect(deployment.spec.template.spec.containers[0]?.image).toBe(`slipway-operator@sha256:${'0'.repeat(64)}`)
     const after = await shell.json<typeof before>(['get', 'mdep', 'fraud', '-n', 'team-a'])
     expect(after.metadata.resourceVersion).toBe(before.metadata.resourceVersion)
