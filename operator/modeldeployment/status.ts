@@ -42,7 +42,7 @@ export const statusOf = (
   const view = { deployment, rollout: traffic === undefined ? rollout : { ...rollout, traffic }, seen, routing }
   const serving = seen.service.revision
   const stablePods = podsOf(view, rollout.stable?.revision)
-  const { analysis } = deployment.status ?? {}
+  const analysis = [routing.analysis, deployment.status?.analysis].find((a) => a?.sinceEpoch === traffic?.epoch)
   const direct = isDirect(deployment.spec)
   const lastCommand = direct ? answerTo(deployment, now) : rollout.lastCommand
   return {

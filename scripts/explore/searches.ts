@@ -62,8 +62,9 @@ export const searches: readonly Search[] = [
     length: 'Quick',
   },
   {
-    name: 'canary with a gate: 2 controllers, five commands at any moment',
+    name: 'canary with a gate: five commands at any moment',
     bounds: {
+      controllers: 1,
       spec: routerSpec(
         { strategy: 'Canary', steps: [{ weight: 50, minDuration: '0s', gate: 'Manual' }] },
         { replicas: 1 },

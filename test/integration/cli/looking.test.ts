@@ -62,7 +62,7 @@ describe('with the real operator', () => {
       available: true,
       versions: [{ role: 'stable', version: 'v1', revision: v1, share: 1, pods: { ready: 2, wanted: 2 } }],
     })
-    expect((await look('status')).out).toContain(`stable  v1       ${v1}  100%   -         2 of 2`)
+    expect((await look('status')).out).toContain(`stable  v1       ${v1}  100%   -         -       2 of 2`)
     expect((await look('history')).out).toContain('All 2 pods of')
     expect((await look('why')).out).toContain('nothing is wrong')
   })
