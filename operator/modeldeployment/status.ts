@@ -10,7 +10,6 @@ import { weightOf } from '../rollout/traffic.ts'
 import { waitsFor } from '../rollout/words.ts'
 import type { Routing } from './routing.ts'
 import { verifiedOf, withRouters } from './traffic.ts'
-import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
 
@@ -44,7 +43,6 @@ export const statusOf = (
   const stablePods = podsOf(view, rollout.stable?.revision)
   const analysis = [routing.analysis, deployment.status?.analysis].find((a) => a?.sinceEpoch === traffic?.epoch)
   const direct = isDirect(deployment.spec)
-  const lastCommand = direct ? answerTo(deployment, now) : rollout.lastCommand
   return {
     observedGeneration: deployment.metadata.generation ?? 0,
     phase: phaseOf(view),
@@ -55,7 +53,6 @@ export const statusOf = (
     }),
     ...(traffic && { traffic }),
     ...(analysis && { analysis }),
-    ...(lastCommand && { lastCommand }),
     replicas: stablePods?.total ?? 0,
     readyReplicas: stablePods?.ready ?? 0,
     selector: `${labelKeys.modelDeployment}=${deployment.metadata.name},${labelKeys.revision}=${rollout.stable?.revision ?? ''}`,
@@ -158,9 +155,12 @@ const progressOf = (view: View): Progress => {
     const rejection = rejectionOf(rollout, seen.target.hash, spec)
     if (rejection !== undefined) {
       const reason = known(rejection.reason) ?? 'DeadlineExceeded'
-      const again = isTriedByToken(reason)
-        ? ' Once that is mended, change spec.rollout.retryToken to try the same spec again.'
-        : ''
+      const again =
+        rejection.retryAt !== undefined
+          ? ` It is tried again by itself at ${rejection.retryAt}, or at once when spec.rollout.retryToken changes.`
+          : isTriedByToken(reason)
+            ? ' Once that is mended, change spec.rollout.retryToken to try the same spec again.'
+            : ''
       return stalled(
         reason,
         `${rejection.revision} was rejected: ${sentence(rejection.message)}${again}${stillServing(view)}`,

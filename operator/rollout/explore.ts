@@ -422,7 +422,8 @@ const candidateKey = (c: Candidate, rank: number | string): string =>
     hour(c.retryAt),
   ].join(',')
 
-const rejectionKey = (r: Rejection): string => `${r.hash}.${r.attempt}.${r.reason}.${r.rearmed === true}`
+const rejectionKey = (r: Rejection): string =>
+  `${r.hash}.${r.attempt}.${r.reason}.${r.rearmed === true}.${hour(r.retryAt)}`
 
 const hour = (instant: string | undefined): string =>
   instant === undefined ? '' : `${(Date.parse(instant) - start) / 60_000}`

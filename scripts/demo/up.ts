@@ -111,15 +111,14 @@ const watch = async (
   what: string,
   isOver: (model: ModelDeployment) => boolean,
 ): Promise<ModelDeployment> => {
-  let [last, shares, epoch] = ['', '', -1]
+  let [last, shares, epoch, wasOver] = ['', '', -1, false]
   const showShares = (): void => {
     if (shares !== '') show(`  ${shares}`)
     shares = ''
   }
   for (const deadline = Date.now() + 300_000; Date.now() < deadline; await sleep(300)) {
-    const model = await getModel(shell, namespace, 'silero')
-    // Read after the object: the last row that is shown is that of its end.
     const table = await shell.kubectl(['get', 'mdep', 'silero', '-n', namespace])
+    const model = await getModel(shell, namespace, 'silero')
     if (model.status?.traffic?.epoch !== epoch) showShares()
     epoch = model.status?.traffic?.epoch ?? -1
     shares = sharesOf(model) ?? shares
@@ -129,7 +128,10 @@ const watch = async (
     if (state !== last)
       show(last === '' ? `${inColumns(header, header)}\n${inColumns(header, row)}` : inColumns(header, row))
     last = state
-    if (model.status?.observedGeneration === model.metadata.generation && isOver(model)) return model
+    // The row was read before the object: what it shows of the end is read in the next round.
+    const over = model.status?.observedGeneration === model.metadata.generation && isOver(model)
+    if (over && wasOver) return model
+    wasOver = over
   }
   throw new Error(`silero was not ${what} after 5 minutes; see: kubectl describe mdep silero`)
 }

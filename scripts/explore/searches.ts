@@ -73,24 +73,22 @@ export const searches: readonly Search[] = [
     },
   },
   {
-    name: 'blue-green: 2 controllers, 3 versions, 2 edits, an hour, a pod lost, a router replaced',
+    name: 'blue-green: 2 controllers, 3 versions, 2 edits, an hour, a pod lost',
     bounds: {
       spec: routerSpec({ strategy: 'BlueGreen' }, { replicas: 1 }),
       versions: 3,
       edits: 2,
       hours: 1,
       losses: 1,
-      replacements: 1,
     },
   },
   {
-    name: 'recreate: 2 controllers, 3 versions, 2 edits, a pod lost, a router replaced',
+    name: 'recreate: 2 controllers, 3 versions, 2 edits, a pod lost',
     bounds: {
       spec: routerSpec({ strategy: 'Recreate' }, { replicas: 1 }),
       versions: 3,
       edits: 2,
       losses: 1,
-      replacements: 1,
     },
   },
   {

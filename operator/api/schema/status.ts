@@ -148,6 +148,11 @@ const rejection = object(
     message: message('Why, in a sentence with the figures.'),
     retryToken,
     at: timestamp({ description: 'When it was rejected.' }),
+    retryAt: Type.Optional(
+      timestamp({
+        description: 'When it is tried again by itself; unset where the revision itself was at fault, or a person.',
+      }),
+    ),
     rearmed: Type.Optional(flag({ description: 'True once a retry command has asked for it again.' })),
   },
   { description: 'A revision that is not tried again by itself.' },
