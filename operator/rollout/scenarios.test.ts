@@ -592,6 +592,46 @@ describe('the spec changes at a bad moment', () => {
     expect([p.place, p.weight(1)]).toEqual(['Superseding', 1000])
   })
 
+  test('back to stable while the candidate is being taken back: it stays rejected, and no second rollout begins', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'bad' })
+    p.look()
+    expect(p.place).toBe('RollingBack')
+    p.world = withTarget(p.world, 1)
+    pullAll(p)
+    p.look(10)
+    expect([p.place, p.weight(1), p.world.rollout.stable?.hash]).toEqual(['Idle', 1000, '1'])
+    expect(p.world.rollout.rejected).toMatchObject([{ hash: '2', reason: 'TooManyErrors' }])
+    expect(p.world.rollout.rollouts).toBe(2)
+  })
+
+  test('on to a third version while the candidate is being taken back: only when every router has let it go', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'bad' })
+    p.look()
+    p.world = withTarget(p.world, 3)
+    p.look(5)
+    expect([p.place, p.world.rollout.candidate?.hash]).toEqual(['RollingBack', '2'])
+    p.mood = { calls: {} }
+    pullAll(p)
+    promoted(p, 3)
+    expect(p.world.rollout.rejected).toMatchObject([{ hash: '2' }])
+  })
+
+  test('an hour forth and an hour back, of a clock that is set in the middle of a step, takes nothing back that goes well', () => {
+    const p = updating({ deadlines: { provision: '15m', step: '2h', total: '4h' } })
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'few' })
+    for (const hours of [1, -2, 1]) {
+      minutes(p, 60 * hours)
+      p.look(3)
+      expect([p.place, p.weight(2)]).toEqual(['Canary.Analyse', 200])
+    }
+    promoted(p, 2)
+  })
+
   test('no pods at all drop the candidate without blame, and the rollout begins again with the pods', () => {
     const p = updating()
     p.reach('Canary.Analyse')

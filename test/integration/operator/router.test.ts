@@ -290,6 +290,19 @@ describe('routers', () => {
     expect(await operator.metric('slipway_rollout_violations_total')).toBe(0)
   })
 
+  test('serve an object that is renamed: the old one is deleted and the new one made at once', async () => {
+    await stage.apply('renamed', spec('v2'))
+    await kubectl('delete', 'modeldeployment/renamed', '--wait=false')
+    await stage.apply('renamed-2', spec('v2'))
+    const { status } = await stage.ready('renamed-2')
+    expect(status?.traffic?.port).not.toBe((await stage.get('fraud')).status?.traffic?.port)
+    await eventually('nothing of the old name is left', async () => {
+      const { deployments: left, serving, revisions } = await stage.children('renamed')
+      return Object.keys(left).length === 0 && serving === undefined && revisions.length === 0
+    })
+    await kubectl('delete', 'modeldeployment/renamed-2')
+  })
+
   test('go with the last object that needs them, and all that belongs to them', async () => {
     await kubectl('delete', 'modeldeployment/fraud')
     await eventually('nothing of the routers is left', async () => {
