@@ -90,7 +90,7 @@ export const reject = (situation: Situation, candidate: Candidate, trouble: Trou
 /** The rejections with one more. */
 export const remembered = (
   rollout: Rollout,
-  revision: Pick<Candidate, 'hash' | 'revision' | 'version'> & Partial<Pick<Candidate, 'attempt' | 'state'>>,
+  revision: Pick<Candidate, 'hash' | 'revision' | 'version'> & Partial<Pick<Candidate, 'attempt'>>,
   trouble: Pick<Trouble, 'reason' | 'message'>,
   retryToken: string,
   now: number,
@@ -106,7 +106,7 @@ export const remembered = (
     message: cut(trouble.message),
     retryToken,
     at: at(now),
-    ...(isNobodysFault(revision, trouble.reason) && { retryAt: at(now + retryDelayMs(attempt)) }),
+    ...(isNobodysFault(trouble.reason) && { retryAt: at(now + retryDelayMs(attempt)) }),
   }
   return [...(rollout.rejected ?? []).filter((r) => r.hash !== revision.hash), rejection].slice(-rejectedLimit)
 }
@@ -116,14 +116,8 @@ const retryDelaysMs = [60_000, 300_000, 900_000, 3_600_000]
 
 const retryDelayMs = (attempt: number): number => retryDelaysMs[attempt - 1] ?? retryDelaysMs.at(-1) ?? 0
 
-/**
- * Whether the infrastructure failed and not the revision, so that trying it again is right. Pods that were all lost
- * under users may have been lost by the revision: that needs a person, however it is classed.
- */
-const isNobodysFault = ({ state }: Partial<Pick<Candidate, 'state'>>, reason: Reason): boolean => {
-  const hadUsers = state === 'Canary' || state === 'Promoting' || state === 'RollingBack'
-  return rejectionClass(reason) === 'Infra' && !(hadUsers && reason === 'NotReady')
-}
+/** Whether the infrastructure failed and not the revision. Pods that run and are not ready may be its own doing. */
+const isNobodysFault = (reason: Reason): boolean => rejectionClass(reason) === 'Infra' && reason !== 'NotReady'
 
 /** Whether a rejection that was the fault of the infrastructure has waited for long enough. */
 export const isDueAgain = ({ retryAt }: Rejection, now: number): boolean => isPast(retryAt, now)

@@ -55,6 +55,7 @@ const callsOf = ({ calls = [] }: Analysis): Record<string, Calls> =>
 /** How far a count is, in steps that are worth a write. */
 const levelOf = (calls: Readonly<Record<string, Calls>>): string =>
   Object.entries(calls)
+    .filter(([, { requests }]) => requests > 0)
     .toSorted(([a], [b]) => a.localeCompare(b))
     .map(([revision, { requests, failures }]) => `${revision} ${steps(requests, 4)} ${steps(failures, 2)}`)
     .join(', ')
