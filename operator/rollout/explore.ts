@@ -151,7 +151,8 @@ class Search {
     this.#queue.push(node)
     this.#parents.push(parent)
     this.#labels.push(label)
-    if (isSettled(node.world) && node.pending.every((intent) => intent === undefined)) this.#settled.push(index)
+    const rests = isSettled(node.world) || waitsForPerson(node.world)
+    if (rests && node.pending.every((intent) => intent === undefined)) this.#settled.push(index)
     return index
   }
 
@@ -289,6 +290,10 @@ class Search {
       : { count: meets.reduce((sum, met) => sum + 1 - met, 0), path: this.#path(lost) }
   }
 }
+
+/** Held by a command, or at a gate: nothing is to happen until a person says so. */
+const waitsForPerson = ({ rollout: { candidate } }: World): boolean =>
+  candidate !== undefined && (candidate.pausedBy !== undefined || candidate.substep === 'Gate')
 
 /** Integers, millions of them. */
 class Ints {
