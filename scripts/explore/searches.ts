@@ -73,12 +73,11 @@ export const searches: readonly Search[] = [
     },
   },
   {
-    name: 'blue-green: 2 controllers, 3 versions, 2 edits, an hour, a pod lost',
+    name: 'blue-green: 2 controllers, 3 versions, 2 edits, a pod lost',
     bounds: {
       spec: routerSpec({ strategy: 'BlueGreen' }, { replicas: 1 }),
       versions: 3,
       edits: 2,
-      hours: 1,
       losses: 1,
     },
   },
