@@ -117,7 +117,11 @@ export const canary = (): ModelDeployment =>
     },
     analysis: {
       attempt: 1,
-      sinceEpoch: 10,
+      sinceEpoch: 12,
+      calls: [
+        { revision: nameOf(specV7), requests: 93_812, failures: 212, drawn: 93_812 },
+        { revision: nameOf(specV8), requests: 5123, failures: 1, drawn: 5123 },
+      ],
       checks: [{ name: 'errors', n: 5123, x: 1, y: 12, logE: '-0.42', verdict: 'Pass' }],
     },
     conditions: conditions(

@@ -16,6 +16,8 @@ export interface VersionReport {
   readonly share: number
   /** The share that the routers counted, with its interval, from 0 to 1. */
   readonly measured?: { readonly share: number; readonly low: number; readonly high: number }
+  /** Requests of users that it was sent in this epoch, and how many of them failed, when the operator last wrote it down. */
+  readonly calls?: { readonly requests: number; readonly failures: number }
   /** Pods that are ready and pods that are wanted; unset where Deployments may not be read. */
   readonly pods?: { readonly ready: number; readonly wanted: number }
   /** `previous`: when its pods go. */
@@ -65,7 +67,7 @@ export interface StatusReport {
   >
 }
 
-type Check = NonNullable<ModelDeploymentStatus['analysis']>['checks'][number]
+type Check = NonNullable<NonNullable<ModelDeploymentStatus['analysis']>['checks']>[number]
 
 /** @param workloads the Deployments of its revisions, where they could be read */
 export const reportOf = (deployment: ModelDeployment, workloads: readonly Deployment[] | undefined): StatusReport => {
@@ -144,7 +146,7 @@ const notObserved = ({ metadata, status }: ModelDeployment): string =>
     : `The operator has not looked at generation ${metadata.generation ?? 0} yet; its status is about ${status.observedGeneration}.`
 
 const versionsOf = (
-  { stable, candidate, previous, traffic }: ModelDeploymentStatus,
+  { stable, candidate, previous, traffic, analysis }: ModelDeploymentStatus,
   workloads: readonly Deployment[] | undefined,
 ): VersionReport[] => {
   const rows = [
@@ -156,6 +158,7 @@ const versionsOf = (
     if (pointer === undefined) return []
     const { revision, version } = pointer
     const measured = traffic?.measured?.find((m) => m.revision === revision)
+    const counts = analysis?.calls?.find((c) => c.revision === revision)
     const workload = workloads?.find((w) => w.metadata.name === revision)
     return [
       {
@@ -163,6 +166,7 @@ const versionsOf = (
         revision,
         ...(version !== undefined && { version }),
         share: weightOf(traffic, revision) / 1000,
+        ...(counts && { calls: { requests: counts.requests, failures: counts.failures } }),
         ...(measured && {
           measured: { share: Number(measured.share), low: Number(measured.low), high: Number(measured.high) },
         }),

@@ -29,9 +29,9 @@ describe('status on one screen', () => {
     expect(text(canary())).toBe(
       `fraud in shop: Canary, generation 7
 
-             VERSION  REVISION          ASKED  MEASURED                PODS READY
-  stable     v7       ${v7}  95%    94.8% (94.1% to 95.5%)  4 of 4
-  candidate  v8       ${v8}  5%     5.2% (4.6% to 5.9%)     1 of 1
+             VERSION  REVISION          ASKED  MEASURED                FAILED        PODS READY
+  stable     v7       ${v7}  95%    94.8% (94.1% to 95.5%)  212 of 93812  4 of 4
+  candidate  v8       ${v8}  5%     5.2% (4.6% to 5.9%)     1 of 5123     1 of 1
 
   rollout    Canary.Analyse for 42s, at most 29m18s more
   steps      ✔ 1%   ▶ 5%   · 20% (gate)   · 100%
@@ -88,7 +88,7 @@ describe('status on one screen', () => {
   })
 
   test('without the right to read Deployments, pods are unknown and not zero', () => {
-    expect(renderStatus(reportOf(canary(), undefined), noon, 120, plain)).toContain('5.2% (4.6% to 5.9%)     ?')
+    expect(renderStatus(reportOf(canary(), undefined), noon, 120, plain)).toContain('1 of 5123     ?')
   })
 
   test('the previous version says how long it is kept', () => {

@@ -79,19 +79,23 @@ export const versionLines = ({ versions, name }: StatusReport, now: number): str
     ? [`  ${name} has no version yet.`]
     : table(
         [
-          ['', 'VERSION', 'REVISION', 'ASKED', 'MEASURED', 'PODS READY', ''],
+          ['', 'VERSION', 'REVISION', 'ASKED', 'MEASURED', 'FAILED', 'PODS READY', ''],
           ...versions.map((v) => [
             v.role,
             v.version ?? '(being read)',
             v.revision,
             shown(v.share),
             measuredOf(v),
+            failedOf(v),
             v.pods === undefined ? '?' : `${v.pods.ready} of ${v.pods.wanted}`,
             v.until === undefined ? '' : `kept for ${ago(Date.parse(v.until) - now)} more`,
           ]),
         ],
         '  ',
       )
+
+export const failedOf = ({ calls }: VersionReport): string =>
+  calls === undefined ? '-' : `${calls.failures} of ${calls.requests}`
 
 export const measuredOf = ({ measured }: VersionReport): string =>
   measured === undefined ? '-' : `${shown(measured.share)} (${shown(measured.low)} to ${shown(measured.high)})`

@@ -104,7 +104,8 @@ which epoch it has applied, and nothing is taken away before every router has.`
 
 const rules = `## Rules
 
-- **A share rises only on evidence.** A step passes when every router has applied it, \`minDuration\` is over, its pods
+- **A share rises only on evidence.** A step passes when every router has applied it, nothing proves that users get another
+  share, \`minDuration\` is over, its pods
   are ready, and the candidate's share of failed requests is not above \`errorFloor\` among at least \`minSamples\`
   requests. No request at all is no pass: \`onNoTraffic\` decides, and the history says so. Too few are
   \`Inconclusive\`: \`onInconclusive\` decides at the step's deadline. Routers that cannot be measured are no evidence
@@ -115,7 +116,10 @@ const rules = `## Rules
   \`minDuration\`, \`total\` the whole rollout. While a person holds it (a pause, a \`Manual\` gate) none runs, and it gets
   new ones when it goes on.
 - **A rejected revision stays rejected** for this \`retryToken\`, until the spec asks for another revision, another token,
-  or a person commands \`retry\`. A spec edited back to stable is settled at once.
+  or a person commands \`retry\`. Where the infrastructure failed and not the revision (no room on the nodes, a store or a
+  registry that does not answer, routers that cannot be measured), it is tried again by itself after 1, 5 and 15 minutes
+  and then every hour. Pods that run and do not become ready are no such case: that may be the model's doing. A spec
+  edited back to stable is settled at once.
 - **The fast way is only for the previous revision.** While it is warm and was not rejected, a spec that goes back to it
   is one epoch. Any other revision takes every step, also one that was stable long ago.
 - **A spec that changes meanwhile** takes the candidate back first, acknowledged, and then starts the new one. A
@@ -139,6 +143,7 @@ const checks = `## How it is checked
 \`npm run explore\` searches every state that the real reducer can get into within bounds: versions, routers that apply
 settings late, two operators that read at one moment and act at another, crashes, edits, lost pods, replaced routers,
 passing hours, commands. It asks the invariants after every step, and whether a settled state can still be reached
-without a further fault. With \`-- --fuzz 100000\` it also lives random lives with everything else that can happen.
+without a further fault. With \`-- --fuzz 100000\` it also lives random lives with everything else that can happen. What
+\`make test\` runs of it, \`npm run explore -- --ci --fuzz 100000\`, leaves out only the longest search.
 \`operator/rollout/explore.test.ts\` does the same within small bounds, and shows that without acknowledgements, without
 epochs that only rise, or without fencing a revision is taken away under its users.`

@@ -1,10 +1,7 @@
 // The slipway.dev/command annotation: read for the rollout, which answers it in status.lastCommand. Pure.
-// Mode Direct carries out no command; to leave one without an answer would be to ignore it.
-import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { ModelDeployment } from '../api/modeldeployment.ts'
 import type { Command } from '../rollout/observed.ts'
 import { cut } from '../rollout/text.ts'
-
-type Answer = NonNullable<ModelDeploymentStatus['lastCommand']>
 
 export const commandAnnotation = 'slipway.dev/command'
 
@@ -16,20 +13,6 @@ export const commandOf = ({ metadata }: ModelDeployment): Command | undefined =>
   return id === '' || op === ''
     ? { kind: 'Malformed', id, op, message: malformed }
     : { kind: 'Order', id, op, candidate, reason, by }
-}
-
-/** The answer to the command on the object in mode Direct; the one in its status when that is to the same command. */
-export const answerTo = (deployment: ModelDeployment, now: number): Answer | undefined => {
-  const before = deployment.status?.lastCommand
-  const text = deployment.metadata.annotations?.[commandAnnotation]
-  if (text === undefined) return before
-  const { id, op } = read(text)
-  if (before !== undefined && before.id === id && before.op === op) return before
-  const message =
-    id === '' || op === ''
-      ? malformed
-      : `In traffic.mode Direct no command is carried out: edit spec.model, spec.rollback.to, spec.rollout.paused or spec.rollout.retryToken instead.`
-  return { id, op, result: 'Refused', message, at: new Date(now).toISOString() }
 }
 
 const malformed = `The annotation ${commandAnnotation} is not a command; write {"id": "...", "op": "..."}, each a string.`

@@ -111,7 +111,7 @@ export const observe = async (
   const servingTrouble = (await troubleOfRevision(client, capacity, deployment, workloads, stable?.revision)) ?? refused
   const routed = !isDirect(deployment.spec)
   const shares = routed ? sharesSeen(deployment, sight.routing.measured) : undefined
-  const command = isDirect(deployment.spec) ? undefined : commandOf(deployment)
+  const command = commandOf(deployment)
   const observed: Observed = {
     target,
     specHash: revisionHash(deployment.spec),

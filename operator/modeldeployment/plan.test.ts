@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import { directSpecOf } from '../api/fixtures.ts'
+import { commandOf } from './command.ts'
 import { deploymentOf, resolvedOf, revisionOf, seenOf } from './fixtures.ts'
 import { plan, type Action, type Seen } from './plan.ts'
 
@@ -332,27 +333,29 @@ describe('conditions', () => {
     expect(condition(plan(nobody, now).status, 'Available')?.status).toBe('False')
   })
 
+  /** With a command on the object, as observe.ts reads it. */
+  const ordered = (seen: Seen, command: object): Seen => {
+    const annotations = { 'slipway.dev/command': JSON.stringify(command) }
+    const deployment = { ...seen.deployment, metadata: { ...seen.deployment.metadata, annotations } }
+    const read = commandOf(deployment)
+    return { ...seen, deployment, observed: { ...seen.observed, ...(read && { command: read }) } }
+  }
+
   test('a command whose id is half a character is answered in text that the API server keeps as it is', () => {
     const seen = settled()
     for (const id of ['\ud83d', `${'x'.repeat(127)}😀`]) {
-      const annotations = { 'slipway.dev/command': JSON.stringify({ id, op: 'promote' }) }
-      const metadata = { ...seen.deployment.metadata, annotations }
-      const { status } = plan({ ...seen, deployment: { ...seen.deployment, metadata } }, now)
+      const { status } = plan(ordered(seen, { id, op: 'promote' }), now)
       expect(status.lastCommand?.id.isWellFormed()).toBe(true)
     }
   })
 
   test('a command is answered once, with what to do instead', () => {
     const seen = settled()
-    const annotations = { 'slipway.dev/command': JSON.stringify({ id: '1', op: 'promote' }) }
-    const asked = {
-      ...seen,
-      deployment: { ...seen.deployment, metadata: { ...seen.deployment.metadata, annotations } },
-    }
+    const asked = ordered(seen, { id: '1', op: 'rollback', candidate: seen.deployment.status?.stable?.revision ?? '' })
     const { status } = plan(asked, now)
     expect(status.lastCommand).toMatchObject({
       id: '1',
-      op: 'promote',
+      op: 'rollback',
       result: 'Refused',
       message: expect.stringContaining('spec.rollback.to'),
     })

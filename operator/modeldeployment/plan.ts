@@ -89,7 +89,7 @@ export const plan = (seen: Seen, now: number): Plan => {
     transitions,
     actions: [...wanted(seen, persisted), ...unwanted(seen, persisted)],
     violations: [
-      ...violationsOf({ spec, before: persisted, seen: observed, after }),
+      ...violationsOf({ spec, before: persisted, seen: observed, after, now }),
       ...podViolationsOf(spec, persisted, observed, wantedPods(spec, persisted, observed), removed),
     ],
     ...earliest(wakeAt, routing.leavesAt),

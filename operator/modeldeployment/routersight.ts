@@ -7,6 +7,7 @@ import { pods, type EndpointSlice, type Service } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import type { Evidence } from '../rollout/observed.ts'
 import { routerFacts, type RouterFacts } from '../routers/answers.ts'
+import { checkpointOf } from '../routers/checkpoint.ts'
 import type { RouterProblem } from '../routers/controller.ts'
 import { routerLabels, routerName } from '../routers/desired.ts'
 import { byService, type Routers } from '../routers/routers.ts'
@@ -83,11 +84,12 @@ export const observeRouting = async (
       ? { ...known, problem: `Router ${unheeding.name}: ${unheeding.problem ?? ''}` }
       : known
   if (traffic === undefined) return { routing, routers: facts }
-  const tally = routers.count({ uid, epoch: traffic.epoch }, traffic.weights, answers, now)
+  const kept = deployment.status?.analysis
+  const tally = routers.count({ uid, epoch: traffic.epoch }, traffic.weights, answers, now, kept)
   if (tally === undefined) return { routing, routers: facts }
   const { epoch, calls, since, missing, judgement } = tally
   return {
-    routing: { ...routing, ...(judgement && { measured: judgement.shares }) },
+    routing: { ...routing, analysis: checkpointOf(kept, tally), ...(judgement && { measured: judgement.shares }) },
     routers: facts,
     evidence: { epoch, calls, ...(since !== undefined && { since }), ...(missing !== undefined && { missing }) },
   }

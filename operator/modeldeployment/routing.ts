@@ -1,6 +1,6 @@
 // The way from users to pods, besides what the rollout decides: where the Service points, and the object's port on the
 // routers. Pure: types and what is read from an object; it is gathered by routersight.ts.
-import type { ModelDeployment } from '../api/modeldeployment.ts'
+import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { MeasuredShare } from '../routers/shares.ts'
 
 /** Where a Service sends users. */
@@ -21,6 +21,8 @@ export interface Routing {
   readonly problem?: string
   /** Judged shares of the persisted epoch, once there is enough to judge and it is time to. */
   readonly measured?: readonly MeasuredShare[]
+  /** What was counted of the persisted epoch, as far as it is worth keeping. */
+  readonly analysis?: NonNullable<ModelDeploymentStatus['analysis']>
   /** When clients may be taken for gone from the routers, in milliseconds since the epoch; set while the object leaves them. */
   readonly leavesAt?: number
 }

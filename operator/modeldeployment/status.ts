@@ -11,7 +11,6 @@ import { waitsFor } from '../rollout/words.ts'
 import type { Routing } from './routing.ts'
 import { verifiedOf, withRouters } from './traffic.ts'
 import { isOutOfRoom } from './capacity/waits.ts'
-import { answerTo } from './command.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
 
@@ -43,9 +42,8 @@ export const statusOf = (
   const view = { deployment, rollout: traffic === undefined ? rollout : { ...rollout, traffic }, seen, routing }
   const serving = seen.service.revision
   const stablePods = podsOf(view, rollout.stable?.revision)
-  const { analysis } = deployment.status ?? {}
+  const analysis = [routing.analysis, deployment.status?.analysis].find((a) => a?.sinceEpoch === traffic?.epoch)
   const direct = isDirect(deployment.spec)
-  const lastCommand = direct ? answerTo(deployment, now) : rollout.lastCommand
   return {
     observedGeneration: deployment.metadata.generation ?? 0,
     phase: phaseOf(view),
@@ -56,7 +54,6 @@ export const statusOf = (
     }),
     ...(traffic && { traffic }),
     ...(analysis && { analysis }),
-    ...(lastCommand && { lastCommand }),
     replicas: stablePods?.total ?? 0,
     readyReplicas: stablePods?.ready ?? 0,
     selector: `${labelKeys.modelDeployment}=${deployment.metadata.name},${labelKeys.revision}=${rollout.stable?.revision ?? ''}`,
@@ -159,9 +156,12 @@ const progressOf = (view: View): Progress => {
     const rejection = rejectionOf(rollout, seen.target.hash, spec)
     if (rejection !== undefined) {
       const reason = known(rejection.reason) ?? 'DeadlineExceeded'
-      const again = isTriedByToken(reason)
-        ? ' Once that is mended, change spec.rollout.retryToken to try the same spec again.'
-        : ''
+      const again =
+        rejection.retryAt !== undefined
+          ? ` It is tried again by itself at ${rejection.retryAt}, or at once when spec.rollout.retryToken changes.`
+          : isTriedByToken(reason)
+            ? ' Once that is mended, change spec.rollout.retryToken to try the same spec again.'
+            : ''
       return stalled(
         reason,
         `${rejection.revision} was rejected: ${sentence(rejection.message)}${again}${stillServing(view)}`,

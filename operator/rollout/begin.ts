@@ -9,6 +9,7 @@ import {
   at,
   entered,
   isDirect,
+  isDueAgain,
   nextNumber,
   pointerFacts,
   readyOf,
@@ -25,7 +26,8 @@ export const begin = (situation: Situation): Decision | undefined => {
   if (rollout.candidate !== undefined || seen.refusal !== undefined || spec.rollout.paused) return undefined
   if (seen.target.kind !== 'Revision' || seen.target.hash === rollout.stable?.hash) return undefined
   const { hash, revision } = seen.target
-  if (rejectionOf(rollout, hash, spec) !== undefined) return undefined
+  const rejection = rejectionOf(rollout, hash, spec)
+  if (rejection !== undefined && !isDueAgain(rejection, now)) return undefined
   // Without pods nothing can be checked; Direct moves a Service that selects none.
   if (!isDirect(spec) && spec.replicas === 0) return undefined
   const { previous } = rollout
@@ -40,6 +42,7 @@ export const begin = (situation: Situation): Decision | undefined => {
       `The spec goes back to ${previous.version}, which is still warm.`,
     )
   const attempt = attemptOf(situation, hash)
+  const again = rejection === undefined ? '' : `Attempt ${attempt}, after ${rejection.reason}: `
   const candidate: Candidate = {
     ...(kept === undefined
       ? { revision, hash, attempt, ...entered('Pending', spec, now) }
@@ -56,8 +59,10 @@ export const begin = (situation: Situation): Decision | undefined => {
       revision,
       message:
         kept === undefined
-          ? `${revision} is a new version: its model is being fetched and read.`
-          : `${revision} (${kept.version}) is a kept revision${warm ? ' that is still warm' : ''}: it needs no new fetch to be checked.`,
+          ? again === ''
+            ? `${revision} is a new version: its model is being fetched and read.`
+            : `${again}The model of ${revision} is being fetched and read.`
+          : `${again}${revision} (${kept.version}) is a kept revision${warm ? ' that is still warm' : ''}: it needs no new fetch to be checked.`,
     },
   }
 }

@@ -2,13 +2,16 @@
 // status.lastCommand in the same write as its effect. Pure.
 import type { Candidate, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import { isFast, stepTo } from './begin.ts'
+import { hasTraffic } from './direct.ts'
 import {
   type Decision,
   type Situation,
   at,
+  isDirect,
   isPast,
   move,
   placeOf,
+  reject,
   rejectionOf,
   remembered,
   without,
@@ -68,7 +71,7 @@ const effectOf = (situation: Situation, command: Command): Effect => {
   if (command.kind === 'Malformed') return { refused: command.message }
   if (!isOperation(command.op))
     return { refused: `${command.op} is no command; the commands are ${operations.join(', ')}.` }
-  return effects[command.op](situation, command)
+  return (isDirect(situation.spec) ? directEffects : effects)[command.op](situation, command)
 }
 
 const isOperation = (op: string): op is Operation => operations.some((known) => known === op)
@@ -194,4 +197,33 @@ const effects: Readonly<Record<Operation, (situation: Situation, order: Order) =
   retry,
   rollback: (situation, order) =>
     situation.rollout.candidate === undefined ? rollback(situation, order) : onCandidate(situation, order, abort),
+}
+
+/** Nobody has been sent to the candidate, so it ends at once. */
+const abortDirect: Act = (situation, candidate, order) => {
+  if (hasTraffic(situation.seen, candidate))
+    return {
+      refused: `The Service points at ${candidate.revision} already: change spec.model, or set spec.rollback.to.`,
+    }
+  const message = `Stopped in ${placeOf(candidate)} by ${because(order)}.`
+  const by = order.by === '' ? undefined : cut(order.by, 256)
+  return {
+    done: `${candidate.revision} is stopped.`,
+    move: reject(situation, candidate, { reason: 'Aborted', message, fatal: true }, by),
+  }
+}
+
+/** In mode Direct the Service moves all users at once: there are no shares to promote or to step back from. */
+const directEffects: typeof effects = {
+  promote: () => ({
+    refused: 'In traffic.mode Direct users go over all at once when every pod is ready: there is no step to promote.',
+  }),
+  pause: onThe(pause),
+  resume: onThe(resume),
+  abort: onThe(abortDirect),
+  retry,
+  rollback: (situation, order) =>
+    situation.rollout.candidate === undefined
+      ? { refused: 'In traffic.mode Direct name the kept revision to go back to in spec.rollback.to.' }
+      : onCandidate(situation, order, abortDirect),
 }

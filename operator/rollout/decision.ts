@@ -90,24 +90,37 @@ export const reject = (situation: Situation, candidate: Candidate, trouble: Trou
 /** The rejections with one more. */
 export const remembered = (
   rollout: Rollout,
-  revision: { readonly hash: string; readonly revision: string; readonly version?: string; readonly attempt?: number },
+  revision: Pick<Candidate, 'hash' | 'revision' | 'version'> & Partial<Pick<Candidate, 'attempt'>>,
   trouble: Pick<Trouble, 'reason' | 'message'>,
   retryToken: string,
   now: number,
 ): Rejection[] => {
+  const attempt = revision.attempt ?? 1
   const rejection: Rejection = {
     hash: revision.hash,
     revision: revision.revision,
     ...(revision.version === undefined ? {} : { version: revision.version }),
-    attempt: revision.attempt ?? 1,
+    attempt,
     class: rejectionClass(trouble.reason),
     reason: trouble.reason,
     message: cut(trouble.message),
     retryToken,
     at: at(now),
+    ...(isNobodysFault(trouble.reason) && { retryAt: at(now + retryDelayMs(attempt)) }),
   }
   return [...(rollout.rejected ?? []).filter((r) => r.hash !== revision.hash), rejection].slice(-rejectedLimit)
 }
+
+/** Between attempts after a failure of the infrastructure; every further one waits as long as the last. */
+const retryDelaysMs = [60_000, 300_000, 900_000, 3_600_000]
+
+const retryDelayMs = (attempt: number): number => retryDelaysMs[attempt - 1] ?? retryDelaysMs.at(-1) ?? 0
+
+/** Whether the infrastructure failed and not the revision. Pods that run and are not ready may be its own doing. */
+const isNobodysFault = (reason: Reason): boolean => rejectionClass(reason) === 'Infra' && reason !== 'NotReady'
+
+/** Whether a rejection that was the fault of the infrastructure has waited for long enough. */
+export const isDueAgain = ({ retryAt }: Rejection, now: number): boolean => isPast(retryAt, now)
 
 /** The rejection that holds back the hash: neither the retry token nor a command has asked for it again since. */
 export const rejectionOf = (

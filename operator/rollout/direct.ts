@@ -29,7 +29,7 @@ export const directStep = (situation: Situation, persisted: Candidate): Decision
     : { deadlineAt: at(now + provisionMs(spec)), ...persisted }
   switch (candidate.state) {
     case 'Pending':
-      return pending(situation, candidate, spec.rollout.paused)
+      return pending(situation, candidate, isPaused(situation, candidate))
     case 'Provisioning':
       return provisioning(situation, candidate)
     case 'Promoting':
@@ -44,6 +44,10 @@ export const directStep = (situation: Situation, persisted: Candidate): Decision
       )
   }
 }
+
+/** Whether a person holds it, by the spec or by a command. */
+const isPaused = ({ spec }: Situation, { pausedBy }: Candidate): boolean =>
+  spec.rollout.paused || pausedBy !== undefined
 
 /** Whether the Service sends users to the candidate. */
 export const hasTraffic = (seen: Observed, { state, revision }: Candidate): boolean =>
@@ -63,7 +67,7 @@ const provisioning = (situation: Situation, candidate: Candidate): Decision => {
   }
   const pods = podsOf(seen, candidate.revision)
   if (pods?.current === true && pods.ready >= spec.replicas) {
-    if (spec.rollout.paused) return { kind: 'Stay', candidate: withoutDeadline(calm(candidate)) }
+    if (isPaused(situation, candidate)) return { kind: 'Stay', candidate: withoutDeadline(calm(candidate)) }
     const promoted = { ...calm(candidate), ...entered('Promoting', spec, now) }
     return move(
       situation,

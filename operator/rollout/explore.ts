@@ -151,7 +151,8 @@ class Search {
     this.#queue.push(node)
     this.#parents.push(parent)
     this.#labels.push(label)
-    if (isSettled(node.world) && node.pending.every((intent) => intent === undefined)) this.#settled.push(index)
+    const rests = isSettled(node.world) || waitsForPerson(node.world)
+    if (rests && node.pending.every((intent) => intent === undefined)) this.#settled.push(index)
     return index
   }
 
@@ -290,6 +291,10 @@ class Search {
   }
 }
 
+/** Held by a command, or at a gate: nothing is to happen until a person says so. */
+const waitsForPerson = ({ rollout: { candidate } }: World): boolean =>
+  candidate !== undefined && (candidate.pausedBy !== undefined || candidate.substep === 'Gate')
+
 /** Integers, millions of them. */
 class Ints {
   #values = new Int32Array(1 << 16)
@@ -422,7 +427,8 @@ const candidateKey = (c: Candidate, rank: number | string): string =>
     hour(c.retryAt),
   ].join(',')
 
-const rejectionKey = (r: Rejection): string => `${r.hash}.${r.attempt}.${r.reason}.${r.rearmed === true}`
+const rejectionKey = (r: Rejection): string =>
+  `${r.hash}.${r.attempt}.${r.reason}.${r.rearmed === true}.${hour(r.retryAt)}`
 
 const hour = (instant: string | undefined): string =>
   instant === undefined ? '' : `${(Date.parse(instant) - start) / 60_000}`

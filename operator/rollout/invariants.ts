@@ -1,7 +1,7 @@
 // What must hold of every step of a rollout, whatever happens: the invariants I1 to I16 of research/rollouts.md 6.3.
 // Pure and cheap: production counts what is broken here and says so; it never stops for it.
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
-import { type Rollout, isDirect, placeOf, readyOf, rejectionOf } from './decision.ts'
+import { type Rollout, isDirect, isDueAgain, placeOf, readyOf, rejectionOf } from './decision.ts'
 import type { Next } from './next.ts'
 import type { Observed } from './observed.ts'
 import { isLeaving } from './states/leaving.ts'
@@ -33,7 +33,11 @@ export const invariants = {
   },
   I4: { holds: 'Stable keeps its size until it is replaced, unless capacity says otherwise.', where: everyStep },
   I5: { holds: 'At most stable, candidate and previous have pods.', where: everyStep },
-  I6: { holds: 'A rejected revision becomes no candidate unless it is asked for again.', where: everyStep },
+  I6: {
+    holds:
+      'A rejected revision becomes no candidate unless it is asked for again, or the infrastructure was at fault and has been waited for.',
+    where: everyStep,
+  },
   I7: { holds: 'The spec is never written.', where: 'the reducer returns none, and its tests freeze what it is given' },
   I8: {
     holds: 'The share of a candidate rises only on a pass, or on a policy or command that the history names.',
@@ -69,6 +73,8 @@ export interface Taken {
   readonly before: Rollout
   readonly seen: Observed
   readonly after: Next
+  /** Milliseconds since the epoch. */
+  readonly now: number
 }
 
 type Check = (taken: Taken) => string | undefined
@@ -145,11 +151,12 @@ const onlyToChecked: Check = (taken) => {
 
 const mayHaveUsers = (state: string): boolean => state === 'Canary' || state === 'Promoting'
 
-const rejectedStays: Check = ({ spec, before, after: { rollout } }) => {
+const rejectedStays: Check = ({ spec, before, after: { rollout }, now }) => {
   const { candidate } = rollout
   if (candidate === undefined || before.candidate?.hash === candidate.hash) return undefined
   const rejection = rejectionOf(before, candidate.hash, spec)
-  return rejection && `${candidate.revision} is tried again, though it was rejected (${rejection.reason}).`
+  if (rejection === undefined || (rejection.class === 'Infra' && isDueAgain(rejection, now))) return undefined
+  return `${candidate.revision} is tried again, though it was rejected (${rejection.reason}).`
 }
 
 const risesAfterPass: Check = (taken) => {

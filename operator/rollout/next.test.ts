@@ -52,6 +52,7 @@ class World {
   resolutions = new Map<number, Resolution>()
   trouble: Observed['trouble']
   refusal: Observed['refusal']
+  command: Observed['command']
 
   observe(): Observed {
     const total = this.spec.replicas
@@ -64,6 +65,7 @@ class World {
       pods: [...this.ready].map(([name, ready]) => ({ revision: name, total, ready, current: true })),
       ...(this.trouble && { trouble: this.trouble }),
       ...(this.refusal && { refusal: this.refusal }),
+      ...(this.command && { command: this.command }),
       service: { ...(this.service && { revision: this.service }), readyEndpoints: Object.fromEntries(this.ready) },
     }
   }
@@ -564,4 +566,72 @@ test('the same inputs give the same answer, and repeating a step that settled ch
       expect(world.rollout.candidate).toBeUndefined()
     }),
   )
+})
+
+describe('commands in mode Direct', () => {
+  const provisioned = (): World => {
+    const world = new World()
+    world.settle()
+    world.target = 2
+    world.resolutions.set(2, resolved(2))
+    for (let i = 0; i < 3; i++) {
+      world.step()
+      world.act()
+    }
+    expect(world.rollout.candidate?.state).toBe('Provisioning')
+    return world
+  }
+  let orders = 0
+  const order = (world: World, op: string, candidate = 'fraud-2'): string | undefined => {
+    world.command = { kind: 'Order', id: `${orders++}`, op, candidate, reason: '', by: 'kate' }
+    world.step()
+    return world.rollout.lastCommand?.result
+  }
+
+  test('pause holds a candidate before its users, and resume lets it go on', () => {
+    const world = provisioned()
+    expect(order(world, 'pause')).toBe('Done')
+    world.settle()
+    expect(world.rollout).toMatchObject({
+      stable: { hash: '1' },
+      candidate: { state: 'Provisioning', pausedBy: 'kate' },
+    })
+    expect(order(world, 'resume')).toBe('Done')
+    world.settle()
+    expect(world.rollout.stable?.hash).toBe('2')
+  })
+
+  test('abort ends it and remembers who, and retry asks for it again', () => {
+    const world = provisioned()
+    expect(order(world, 'abort')).toBe('Done')
+    world.settle()
+    expect(world.rollout.rejected).toMatchObject([{ hash: '2', reason: 'Aborted', class: 'User' }])
+    expect(world.rollout.history?.at(-1)).toMatchObject({ to: 'Rejected', by: 'kate' })
+    world.now += 24 * 60 * minute
+    world.settle()
+    expect(world.rollout.stable?.hash).toBe('1')
+    expect(order(world, 'retry')).toBe('Done')
+    world.settle()
+    expect(world.rollout.stable?.hash).toBe('2')
+  })
+
+  test('what means nothing there is refused with what to do instead, and changes nothing', () => {
+    const world = provisioned()
+    expect(order(world, 'promote')).toBe('Refused')
+    world.settle()
+    expect(order(world, 'rollback')).toBe('Refused')
+    expect(world.rollout.lastCommand?.message).toContain('spec.rollback.to')
+    expect(world.rollout.stable?.hash).toBe('2')
+  })
+
+  test('abort is refused once the Service points at the candidate', () => {
+    const world = provisioned()
+    world.becomeReady()
+    world.step()
+    world.act()
+    expect([world.rollout.candidate?.state, world.service]).toEqual(['Promoting', 'fraud-2'])
+    expect(order(world, 'abort')).toBe('Refused')
+    world.settle()
+    expect(world.rollout.stable?.hash).toBe('2')
+  })
 })

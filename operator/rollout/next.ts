@@ -38,12 +38,12 @@ export interface Next {
  */
 export const next = (spec: ModelDeploymentSpec, persisted: Rollout, seen: Observed, now: number): Next => {
   const situation: Situation = { spec, rollout: withExpiry(persisted, spec), seen, now }
-  if (isDirect(spec))
-    return taken(situation, directSupersede(situation) ?? release(situation) ?? begin(situation), directStep)
   const obeyed = obey(situation)
   if (obeyed?.kind === 'Move') return written(situation, obeyed)
   // An answer alone holds nothing up, least of all a step back.
   const answered = obeyed?.kind === 'Answer' ? { ...situation, rollout: obeyed.rollout } : situation
+  if (isDirect(spec))
+    return taken(answered, directSupersede(answered) ?? release(answered) ?? begin(answered), directStep)
   const moved = repair(answered) ?? supersede(answered) ?? release(answered) ?? stepBack(answered) ?? begin(answered)
   return taken(answered, moved, routerStep)
 }
@@ -82,11 +82,18 @@ const written = (situation: Situation, decision: Decision): Next => {
 }
 
 /** The next instant that changes something. One that has passed and changed nothing is none: to wake for it would be a loop. */
-const wake = ({ spec, now }: Situation, { candidate, previous }: Rollout): { readonly wakeAt?: number } => {
+const wake = (
+  { spec, seen, now }: Situation,
+  { candidate, previous, rejected }: Rollout,
+): { readonly wakeAt?: number } => {
   const after = (instant: string | undefined, ms: number): number[] =>
     instant === undefined ? [] : [Date.parse(instant) + ms]
+  const { target } = seen
+  const rejection = target.kind === 'Revision' ? rejected?.find(({ hash }) => hash === target.hash) : undefined
   const ahead = [
-    ...[candidate?.deadlineAt, candidate?.endsBy, candidate?.retryAt, previous?.expiresAt].flatMap((i) => after(i, 0)),
+    ...[candidate?.deadlineAt, candidate?.endsBy, candidate?.retryAt, previous?.expiresAt, rejection?.retryAt].flatMap(
+      (i) => after(i, 0),
+    ),
     ...after(candidate?.ackedAt, stepOf(spec, candidate?.stepWeight ?? 0).minDurationMs),
     ...after(candidate?.stableDownAt, stableDownMs),
   ].filter((instant) => instant > now)

@@ -664,6 +664,46 @@ describe('the spec changes at a bad moment', () => {
     expect([p.place, p.weight(1)]).toEqual(['Superseding', 1000])
   })
 
+  test('back to stable while the candidate is being taken back: it stays rejected, and no second rollout begins', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'bad' })
+    p.look()
+    expect(p.place).toBe('RollingBack')
+    p.world = withTarget(p.world, 1)
+    pullAll(p)
+    p.look(10)
+    expect([p.place, p.weight(1), p.world.rollout.stable?.hash]).toEqual(['Idle', 1000, '1'])
+    expect(p.world.rollout.rejected).toMatchObject([{ hash: '2', reason: 'TooManyErrors' }])
+    expect(p.world.rollout.rollouts).toBe(2)
+  })
+
+  test('on to a third version while the candidate is being taken back: only when every router has let it go', () => {
+    const p = updating()
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'bad' })
+    p.look()
+    p.world = withTarget(p.world, 3)
+    p.look(5)
+    expect([p.place, p.world.rollout.candidate?.hash]).toEqual(['RollingBack', '2'])
+    p.mood = { calls: {} }
+    pullAll(p)
+    promoted(p, 3)
+    expect(p.world.rollout.rejected).toMatchObject([{ hash: '2' }])
+  })
+
+  test('an hour forth and an hour back, of a clock that is set in the middle of a step, takes nothing back that goes well', () => {
+    const p = updating({ deadlines: { provision: '15m', step: '2h', total: '4h' } })
+    p.reach('Canary.Analyse')
+    p.play({ do: 'figures', kind: 'few' })
+    for (const hours of [1, -2, 1]) {
+      minutes(p, 60 * hours)
+      p.look(3)
+      expect([p.place, p.weight(2)]).toEqual(['Canary.Analyse', 200])
+    }
+    promoted(p, 2)
+  })
+
   test('no pods at all drop the candidate without blame, and the rollout begins again with the pods', () => {
     const p = updating()
     p.reach('Canary.Analyse')
@@ -752,5 +792,72 @@ describe('what the policies decide at the deadline of a step', () => {
     order(p, 'promote', 2, 3)
     p.look()
     expect([p.weight(2), p.world.rollout.lastCommand?.result]).toEqual([500, 'Done'])
+  })
+})
+
+describe('what the infrastructure failed at is tried again by itself, what the model failed at is not', () => {
+  /** The only node that could take its pods is gone until `until` minutes have passed. @returns when each attempt began */
+  const withoutRoom = (p: Player, until: number): number[] => {
+    const begun: number[] = []
+    let attempt = 0
+    for (let minute = 0; minute < until; minute++) {
+      p.mood = { calls: {}, trouble: { reason: 'Unschedulable', message: 'No node can take it.', fatal: false } }
+      minutes(p, 1)
+      p.look(3)
+      ready(p, 2, 0)
+      pullAll(p)
+      const now = p.world.rollout.candidate?.attempt ?? attempt
+      if (now > attempt) begun.push(minute)
+      attempt = now
+    }
+    return begun
+  }
+
+  test('no room on any node: attempts at growing distances, and it is rolled out when there is room', () => {
+    const p = updating()
+    const begun = withoutRoom(p, 300)
+    // 15 minutes each without progress, then 1, 5, 15 and 60 minutes of waiting.
+    const waits = begun.slice(1).map((minute, i) => minute - (begun[i] ?? 0) - 15)
+    expect(waits.slice(0, 4).map((wait) => Math.round(wait / 5) * 5)).toEqual([0, 5, 15, 60])
+    expect(p.world.rollout.rejected).toMatchObject([{ reason: 'Unschedulable', class: 'Infra' }])
+    expect(p.weight(1)).toBe(1000)
+    p.mood = { calls: {} }
+    p.play({ do: 'rounds', count: 90, lucky: true })
+    promoted(p, 2)
+    expect(p.world.rollout.rejected).toEqual([])
+  })
+
+  test.each(['bad', 'good'] as const)(
+    'a day later a version that users saw fail (figures %s) is as rejected as before',
+    (kind) => {
+      const p = updating()
+      p.reach('Canary.Analyse')
+      p.play({ do: 'figures', kind })
+      // Too many errors; or all its pods are gone, which may be its own doing, and which its class cannot tell.
+      if (kind === 'good') ready(p, 2, 0)
+      p.look()
+      pullAll(p)
+      p.look(3)
+      const rejected = p.world.rollout.rejected
+      expect(rejected).toHaveLength(1)
+      expect(rejected?.[0]).not.toHaveProperty('retryAt')
+      for (let hour = 0; hour < 24; hour++) {
+        minutes(p, 60)
+        p.look(3)
+      }
+      expect([p.place, p.world.rollout.rejected]).toEqual(['Idle', rejected])
+    },
+  )
+
+  test('what waits to be tried again wakes the operator then, and a new token does not wait', () => {
+    const p = updating()
+    withoutRoom(p, 17)
+    const { spec, rollout, now } = p.world
+    const [rejection] = rollout.rejected ?? []
+    expect(rejection?.retryAt).toBeDefined()
+    expect(next(spec, rollout, observe(p.world, p.mood), now).wakeAt).toBe(Date.parse(rejection?.retryAt ?? ''))
+    p.world = withSpec(p.world, { retryToken: 'now' })
+    p.look()
+    expect(p.world.rollout.candidate).toMatchObject({ attempt: 2 })
   })
 })

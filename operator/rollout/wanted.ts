@@ -45,7 +45,10 @@ const candidateSize = (spec: ModelDeploymentSpec, rollout: Rollout, seen: Observ
   const { candidate, stable } = rollout
   if (isDirect(spec) || candidate === undefined) return spec.replicas
   if (isLeaving(candidate) && isDrained(rollout, seen, candidate.revision)) return 0
+  // Pods that have come are not stopped again: whoever sees stable's still there may be late, and the candidate on its way
+  // to its users.
   const waits =
+    (podsOf(seen, candidate.revision)?.total ?? 0) === 0 &&
     candidate.state === 'Provisioning' &&
     stopsStableFirst(spec) &&
     stable !== undefined &&

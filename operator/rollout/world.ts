@@ -194,7 +194,7 @@ export const intents = (
   const { spec, rollout, now } = world
   const seen = observe(world, mood, faults)
   const after = next(spec, rollout, seen, now)
-  for (const violation of violationsOf({ spec, before: rollout, seen, after })) report(violation)
+  for (const violation of violationsOf({ spec, before: rollout, seen, after, now })) report(violation)
   if (after.transitions.length > 0 || !same(after.rollout, rollout))
     return [{ kind: 'status', next: after, objectVersion: world.objectVersion }]
   return actions(world, seen, report)

@@ -103,7 +103,7 @@ export const tallied = (before: Tally | undefined, setting: Setting, answers: An
   for (const answer of answers) {
     const model = modelOf(answer, uid)
     if (answer.state === undefined || model?.appliedEpoch !== epoch) continue
-    const boot = `${answer.router}/${answer.state.bootId}`
+    const boot = bootOf(answer) ?? ''
     const mark = marks[boot]
     marks[boot] = Object.fromEntries(model.revisions.map((r) => [r.revision, callsOf(r)]))
     // While a revision has no ready endpoint its share goes to stable: that is no measurement of the split.
@@ -131,6 +131,10 @@ export const tallied = (before: Tally | undefined, setting: Setting, answers: An
     ...(missing !== undefined && { missing }),
   }
 }
+
+/** One start of one router's Envoy; undefined of a router that does not answer. */
+export const bootOf = ({ router, state }: Answer): string | undefined =>
+  state === undefined ? undefined : `${router}/${state.bootId}`
 
 const none: Calls = { requests: 0, failures: 0, drawn: 0 }
 

@@ -1,13 +1,14 @@
 // What this process knows of the routers of each namespace: whom there is to ask, what they said last, which port each
 // object has, and what was counted. Objects of one namespace share one round of questions.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ModelDeployment } from '../api/modeldeployment.ts'
+import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EndpointSlice, ResourceType } from '../kube/resources.ts'
 import { byNamespacedLabel, type Store } from '../kube/store.ts'
 import { keyFor } from '../kube/key.ts'
 import { tallied, type Answer, type Answers, type Setting, type Tally } from './answers.ts'
 import type { Asker, RouterEndpoint } from './ask.ts'
+import { resumed } from './checkpoint.ts'
 import { routerName } from './desired.ts'
 import { PortBook } from './ports.ts'
 import { judged, type Weights } from './shares.ts'
@@ -15,6 +16,8 @@ import { judged, type Weights } from './shares.ts'
 /** The index of EndpointSlices by `namespace/name` of the Service that they belong to. */
 export const byService = 'service'
 export const serviceIndex = { [byService]: byNamespacedLabel('kubernetes.io/service-name') }
+
+type Analysis = NonNullable<ModelDeploymentStatus['analysis']>
 
 /** Routers are asked at most this often, and never for more than a sixth of the time. */
 const leastGapMs = 200
@@ -112,10 +115,14 @@ export class Routers {
 
   /**
    * What was counted for the setting, these answers included; undefined until every router has applied it.
+   *
    * @param now milliseconds since the epoch
+   * @param kept what the status holds of it: a process that knows nothing of this setting goes on from there
    */
-  count(setting: Setting, weights: Weights, answers: Answers, now: number): Tally | undefined {
-    const tally = tallied(this.#tallies.get(setting.uid), setting, answers)
+  count(setting: Setting, weights: Weights, answers: Answers, now: number, kept?: Analysis): Tally | undefined {
+    const known = this.#tallies.get(setting.uid)
+    const before = known?.epoch === setting.epoch ? known : resumed(kept, setting, answers, now)
+    const tally = tallied(before, setting, answers)
     if (tally === undefined) {
       this.#tallies.delete(setting.uid)
       return undefined

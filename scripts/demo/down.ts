@@ -11,7 +11,9 @@ export const demoDown = async (): Promise<void> => {
   }
   const { shell } = await openCluster()
   await step('The example objects', async () => {
-    command('kubectl delete mdep silero; kubectl delete -f examples/silero/store.yaml')
+    command(
+      'kubectl delete mdep silero; kubectl delete -f examples/silero/store.yaml; kubectl delete configmap silero-request',
+    )
     show(
       await shell.kubectl([
         'delete',
@@ -23,6 +25,8 @@ export const demoDown = async (): Promise<void> => {
       ]),
     )
     show(await shell.kubectl(['delete', '-n', namespace, '-f', 'examples/silero/store.yaml', '--ignore-not-found']))
+    const rest = ['pod/silero-clients', 'configmap/silero-request']
+    show(await shell.kubectl(['delete', '-n', namespace, ...rest, '--ignore-not-found', '--wait=false']))
   })
   await step('Slipway', async () => {
     command('helm uninstall slipway -n slipway-system --wait')

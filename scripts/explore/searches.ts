@@ -62,8 +62,9 @@ export const searches: readonly Search[] = [
     length: 'Quick',
   },
   {
-    name: 'canary with a gate: 2 controllers, five commands at any moment',
+    name: 'canary with a gate: five commands at any moment',
     bounds: {
+      controllers: 1,
       spec: routerSpec(
         { strategy: 'Canary', steps: [{ weight: 50, minDuration: '0s', gate: 'Manual' }] },
         { replicas: 1 },
@@ -72,24 +73,21 @@ export const searches: readonly Search[] = [
     },
   },
   {
-    name: 'blue-green: 2 controllers, 3 versions, 2 edits, an hour, a pod lost, a router replaced',
+    name: 'blue-green: 2 controllers, 3 versions, 2 edits, a pod lost',
     bounds: {
       spec: routerSpec({ strategy: 'BlueGreen' }, { replicas: 1 }),
       versions: 3,
       edits: 2,
-      hours: 1,
       losses: 1,
-      replacements: 1,
     },
   },
   {
-    name: 'recreate: 2 controllers, 3 versions, 2 edits, a pod lost, a router replaced',
+    name: 'recreate: 2 controllers, 3 versions, 2 edits, a pod lost',
     bounds: {
       spec: routerSpec({ strategy: 'Recreate' }, { replicas: 1 }),
       versions: 3,
       edits: 2,
       losses: 1,
-      replacements: 1,
     },
   },
   {

@@ -55,9 +55,13 @@ const live = ({ events, ...beginning }: Life): void => {
   for (const event of events) {
     player.play(event)
     ask()
+    if (!player.historyAgrees()) throw new Error('the history says otherwise than the status')
   }
   if (!player.calm()) throw new Error(`it does not settle: ${JSON.stringify(player.world.rollout)}`)
   ask()
+  const { rollout } = player.world
+  player.look(5)
+  if (player.world.rollout !== rollout) throw new Error('it was settled, and a look changed it')
 }
 
 const port = parentPort

@@ -8,6 +8,7 @@ import { killOperator } from '../kit/kill.ts'
 import { applyModel, conditionOf, directly, getModel, serves, waitForModel } from '../kit/model.ts'
 import { predict } from '../kit/predict.ts'
 import { startStream, type StreamSummary } from '../kit/stream.ts'
+import { give } from '../integration/cli/session.ts'
 
 const request = readFileSync('examples/silero/request.json', 'utf8')
 const routerPods = ['-l', 'app.kubernetes.io/name=slipway-router']
@@ -86,6 +87,12 @@ describe('a model behind routers', () => {
       return model.status?.traffic?.weights.length === 2 && conditionOf(model, 'TrafficVerified')?.status === 'True'
     })
     console.log(conditionOf(shared, 'TrafficVerified')?.message)
+    const seen = await give(['status', 'vad', '-n', world.namespace], {
+      kubeconfig: world.shell.env['KUBECONFIG'] ?? '',
+    })
+    console.log(seen.out)
+    expect(seen.out).toMatch(/stable +v5 +vad-\w+ +80% +[\d.]+% \([\d.]+% to [\d.]+%\) +0 of [1-9]/)
+    expect(seen.out).toMatch(/candidate +v6 +vad-\w+ +20% +[\d.]+% \([\d.]+% to [\d.]+%\) +0 of [1-9]/)
     const { revision = '' } = shared.status?.candidate ?? {}
     await waitFor('waiting at its gate', ({ status }) => status?.candidate?.substep === 'Gate')
     const command = JSON.stringify({ id: 'go', op: 'promote', candidate: revision })
@@ -99,6 +106,25 @@ describe('a model behind routers', () => {
       expect(lost(summary)).toEqual(none)
       expect(Object.keys(summary.byRevision).toSorted()).toEqual([v5, there].toSorted())
     }
+  })
+
+  test('loses no request when a third version comes in the middle of a canary, and the second is dropped without blame', async () => {
+    const streams = await Promise.all([stream('kept-third', true), stream('fresh-third', false)])
+    const named = (version: string, rollout: object) => ({
+      ...silero('v6', { rollout: { ...rollout, keepPreviousFor: '10m' } }),
+      model: { uri: `${world.store}/models/silero_vad_v6.onnx`, version },
+    })
+    await applyModel(world.shell, world.namespace, 'vad', named('second', { steps: [{ weight: 20, gate: 'Manual' }] }))
+    const second = await waitFor('sharing 20% out', ({ status }) => status?.candidate?.substep === 'Analyse')
+    await applyModel(world.shell, world.namespace, 'vad', named('third', { strategy: 'BlueGreen' }))
+    const { status } = await waitFor('Ready with the third', serves('third'))
+    expect(status?.history).toContainEqual(
+      expect.objectContaining({ revision: second.status?.candidate?.revision, to: 'Superseding' }),
+    )
+    expect(status?.rejected ?? []).toEqual([])
+    await applyModel(world.shell, world.namespace, 'vad', silero('v5'))
+    await waitFor('Ready with v5', serves('v5'))
+    for (const running of streams) expect(lost(await running.stop())).toEqual(none)
   })
 
   test('loses no request while a router pod is deleted and another takes its place', async () => {

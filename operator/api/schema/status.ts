@@ -148,6 +148,11 @@ const rejection = object(
     message: message('Why, in a sentence with the figures.'),
     retryToken,
     at: timestamp({ description: 'When it was rejected.' }),
+    retryAt: Type.Optional(
+      timestamp({
+        description: 'When it is tried again by itself; unset where the revision itself was at fault, or a person.',
+      }),
+    ),
     rearmed: Type.Optional(flag({ description: 'True once a retry command has asked for it again.' })),
   },
   { description: 'A revision that is not tried again by itself.' },
@@ -242,11 +247,49 @@ const check = object(
   { description: 'The figures of one check.' },
 )
 
+const counted = {
+  requests: long({ description: 'How many requests were finished.', minimum: 0 }),
+  failures: long({ description: 'How many of them failed.', minimum: 0 }),
+  drawn: long({ description: 'How many of them were drawn by weight.', minimum: 0 }),
+}
+
+const counter = object(
+  {
+    boot: text({ description: 'The router pod and the start of its Envoy.', minLength: 1, maxLength: 320 }),
+    revision: revisionRef({ description: 'The name of the ModelRevision.' }),
+    ...counted,
+  },
+  { description: 'The counters of one router for one revision.' },
+)
+
 const analysis = object(
   {
-    attempt: integer({ description: 'The attempt that the figures belong to, from 1.', minimum: 1 }),
+    attempt: Type.Optional(integer({ description: 'The attempt that the checks belong to, from 1.', minimum: 1 })),
     sinceEpoch: long({ description: 'The traffic epoch since which they are counted.', minimum: 0 }),
-    checks: list(check, { description: 'The checks.', kind: { mapBy: ['name'] }, maxItems: 32 }),
+    since: Type.Optional(timestamp({ description: 'When the count began.' })),
+    calls: Type.Optional(
+      list(
+        object(
+          { revision: revisionRef({ description: 'The name of the ModelRevision.' }), ...counted },
+          {
+            description: 'What one revision was sent in this epoch.',
+          },
+        ),
+        {
+          description: 'What was counted when this was written; routers have counted more since.',
+          kind: { mapBy: ['revision'] },
+          maxItems: 8,
+        },
+      ),
+    ),
+    counters: Type.Optional(
+      list(counter, {
+        description: "The routers' own counters at that time; what they have grown by since is added.",
+        kind: { mapBy: ['boot', 'revision'] },
+        maxItems: 256,
+      }),
+    ),
+    checks: Type.Optional(list(check, { description: 'The checks.', kind: { mapBy: ['name'] }, maxItems: 32 })),
   },
   { description: 'The evidence about the candidate, enough to go on from after a crash.' },
 )

@@ -62,7 +62,7 @@ describe('with the real operator', () => {
       available: true,
       versions: [{ role: 'stable', version: 'v1', revision: v1, share: 1, pods: { ready: 2, wanted: 2 } }],
     })
-    expect((await look('status')).out).toContain(`stable  v1       ${v1}  100%   -         2 of 2`)
+    expect((await look('status')).out).toContain(`stable  v1       ${v1}  100%   -         -       2 of 2`)
     expect((await look('history')).out).toContain('All 2 pods of')
     expect((await look('why')).out).toContain('nothing is wrong')
   })
@@ -97,13 +97,16 @@ describe('with the real operator', () => {
     await back()
   })
 
-  test('in mode Direct the operator refuses commands, and its answer is shown', async () => {
+  test('in mode Direct there is nothing to promote, and the answer says so; a candidate can be aborted', async () => {
     const undo = stage.hands.rule((role) => (role.uri === uriOf('slow') ? { do: 'nothing' } : undefined))
     await stage.apply('fraud', { model: { uri: uriOf('slow') }, replicas: 2 })
     await stage.until('fraud', 'has a candidate', (o) => o.status?.candidate !== undefined)
     const { code, out } = await look('promote', 'fraud')
     expect(code).toBe(3)
-    expect(out).toContain('promote fraud: Refused. ')
+    expect(out).toContain('promote fraud: Refused. In traffic.mode Direct users go over all at once')
+    const aborted = await look('abort', 'fraud', '--reason', 'it is slow')
+    expect([aborted.code, aborted.out]).toEqual([0, expect.stringContaining('is stopped.')])
+    await stage.says('fraud', 'Stalled', 'True', 'Aborted')
     undo()
     await back()
   })
