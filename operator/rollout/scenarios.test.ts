@@ -833,8 +833,11 @@ describe('what the infrastructure failed at is tried again by itself, what the m
       const p = updating()
       p.reach('Canary.Analyse')
       p.play({ do: 'figures', kind })
-      // Too many errors; or all its pods are gone, which may be its own doing, and which its class cannot tell.
-      if (kind === 'good') ready(p, 2, 0)
+      // Too many errors; or all its pods end by themselves.
+      if (kind === 'good') {
+        p.mood = { ...p.mood, trouble: { reason: 'PodCrashed', message: 'It exits.', fatal: false } }
+        ready(p, 2, 0)
+      }
       p.look()
       pullAll(p)
       p.look(3)
