@@ -64,7 +64,7 @@ function endSession(session: ServerHttp2Session): void {
 }
 
 /** grpc-js has no way of its own to its HTTP/2 server; its version is pinned. */
-function http2ServerOf(server: Server): Http2Server {
+export function http2ServerOf(server: Server): Http2Server {
   const { http2Servers } = server as unknown as { readonly http2Servers?: ReadonlyMap<Http2Server, unknown> }
   const found = http2Servers?.keys().next().value
   if (found !== undefined) return found

@@ -141,13 +141,19 @@ interface Known {
 
 function statusFor(result: Result, call: Caller): number {
   if (result !== 'gone') return result.ok ? 200 : result.fault.status
-  return Date.now() >= Number(call.getDeadline()) ? 504 : clientGoneStatus
+  return Date.now() + earlyMs >= Number(call.getDeadline()) ? 504 : clientGoneStatus
 }
 
 function textOf(metadata: Metadata, name: string): string | undefined {
   const [value] = metadata.get(name)
   return typeof value === 'string' ? value : undefined
 }
+
+/**
+ * A client's deadline began before its call arrived here, so it may give up a little before ours, by cancelling: 6 of 20
+ * calls with a deadline of 150 ms did on a busy machine.
+ */
+const earlyMs = 100
 
 /** What HTTP servers conventionally log for a request whose client went away. */
 const clientGoneStatus = 499

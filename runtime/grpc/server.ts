@@ -12,6 +12,7 @@ import { Answers } from './answers.ts'
 import { healthProto } from './api/health.ts'
 import { inferenceProto } from './api/inference.ts'
 import { reflectionProtos } from './api/reflection.ts'
+import { countArriving } from './arriving.ts'
 import { Connections } from './connections.ts'
 import { definitionOf } from './definition.ts'
 import { guard } from './guard.ts'
@@ -42,7 +43,7 @@ export interface GrpcServer {
   close(): Promise<void>
 }
 
-/** Calls at once on one connection; clients keep further ones back. Each may hold a body that is not counted until it is whole. */
+/** Calls at once on one connection; clients keep further ones back. */
 const maxConcurrentCalls = 128
 
 /** A peer that is silent for this long is asked for a sign of life, and has that long to give it. */
@@ -92,6 +93,7 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   // A connection needs some time for its first call.
   const connections = new Connections(server, Math.max(1000, options.connectionMaxAgeMs))
+  countArriving(server, () => options.models.current?.scheduler)
   const inject = (socket: Socket): void => injector.injectConnection(socket)
   const secured =
     tls === undefined

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { serviceName } from './api/inference.ts'
+import { countArriving } from './arriving.ts'
+import { bytesMethod } from './definition.ts'
+
+const limit = 100_000
+let held = 0
+/** As the scheduler counts. */
+const bytes = {
+  reserve(count: number) {
+    if (held + count > limit) return new Error('full') as never
+    held += count
+    return undefined
+  },
+  release: (count: number) => void (held -= count),
+}
+
+/** What was held when a message was whole. */
+const heldAtHandler: number[] = []
+const server = new Server({ 'grpc.max_receive_message_length': 1_000_000 })
+const path = `/${serviceName}/ModelInfer`
+server.addService(
+  { ModelInfer: bytesMethod(path, { requestStream: false, responseStream: false }) },
+  {
+    ModelInfer: (_call: unknown, callback: (error: null, answer: Buffer) => void) => {
+      heldAtHandler.push(held)
+      callback(null, Buffer.from([8, 1]))
+    },
+  },
+)
+const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+countArriving(server, () => bytes)
+const listener = createServer((socket) => injector.injectConnection(socket))
+let client: ClientHttp2Session
+beforeAll(async () => {
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  client = connect(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`)
+})
+afterAll(() => {
+  client.destroy()
+  listener.close()
+  server.forceShutdown()
+})
+
+const begin = (): ClientHttp2Stream =>
+  client.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' })
+
+/** The first bytes of a message of 90,000: its frame says so. */
+function part(count: number): Buffer {
+  const frame = Buffer.alloc(count)
+  frame.writeUInt32BE(90_000, 1)
+  return frame
+}
+
+async function until(claim: () => boolean): Promise<void> {
+  while (!claim()) await new Promise((resolve) => setImmediate(resolve)) // oxlint-disable-line no-await-in-loop
+}
+
+test('messages on their way hold what has come, and what finds no room is ended', async () => {
+  const first = begin()
+  first.write(part(60_000))
+  await until(() => held === 60_000)
+  const second = begin()
+  second.on('error', () => {})
+  const closed = new Promise((resolve) => second.once('close', resolve))
+  second.write(part(60_000))
+  await closed
+  expect(second.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  await until(() => held === 60_000)
+
+  const answered = once(first, 'response')
+  first.end(Buffer.alloc(30_005))
+  await answered
+  first.resume()
+  await once(first, 'close')
+  expect(heldAtHandler).toEqual([0])
+  expect(held).toBe(0)
+
+  const gone = begin()
+  gone.write(part(1000))
+  await until(() => held === 1000)
+  gone.close(constants.NGHTTP2_CANCEL)
+  await until(() => held === 0)
+})

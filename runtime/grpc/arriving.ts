@@ -1,0 +1,40 @@
+/**
+ * Counts messages that are still on their way against the bytes that all requests may hold. grpc-js keeps a message until
+ * it is whole, and many that never become whole would otherwise take the memory of everybody.
+ */
+import type { Server } from '@grpc/grpc-js'
+import { constants } from 'node:http2'
+import type { Reservations } from '../http/body.ts'
+import { serviceName } from './api/inference.ts'
+import { http2ServerOf } from './connections.ts'
+
+const inferPath = `/${serviceName}/ModelInfer`
+
+/**
+ * Ends calls whose bytes find no room. A client of gRPC reads that end as RESOURCE_EXHAUSTED.
+ * @param held where bytes are counted now; undefined while nothing is served
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+ */
+export function countArriving(server: Server, held: () => Reservations | undefined): void {
+  // grpc-js has its own listeners by now, and has paused the stream: a further one takes nothing away from it.
+  http2ServerOf(server).on('stream', (stream, headers) => {
+    const bytes = held()
+    if (headers[':path'] !== inferPath || bytes === undefined) return
+    let arrived = 0
+    const release = (): void => {
+      bytes.release(arrived)
+      arrived = 0
+    }
+    stream.on('data', (chunk: Buffer) => {
+      if (stream.closed) return
+      if (bytes.reserve(chunk.length) === undefined) arrived += chunk.length
+      else {
+        release()
+        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+      }
+    })
+    // Who reads the message reserves it anew, and runs after this.
+    stream.prependListener('end', release)
+    stream.once('close', release)
+  })
+}
