@@ -6,6 +6,7 @@ import { sleep } from '../operator/kube/delay.ts'
 import type { EndpointSlice } from '../operator/kube/resources.ts'
 import type { Store } from '../operator/kube/store.ts'
 import type { Logger } from '../operator/telemetry/log.ts'
+import { withinBudget } from './budget.ts'
 import { readEndpoints } from './endpoints.ts'
 import { EnvoyGone, type EnvoyAdmin } from './envoy/admin.ts'
 import type { Endpoints, Setting } from './model.ts'
@@ -26,6 +27,8 @@ export interface AgentOptions {
   readonly admin: EnvoyAdmin
   readonly publisher: Publisher
   readonly disk: XdsFolder
+  /** @see budget.ts */
+  readonly filesAtMost: number
   readonly log: Logger
 }
 
@@ -129,11 +132,12 @@ export class Agent {
 
   /** Settings and endpoints as they are now; nothing before both have been heard in full. */
   #decideAnew(): void {
-    const { deployments, slices, render, log } = this.#options
+    const { deployments, slices, render, filesAtMost, log } = this.#options
     if (!this.#dirty || !deployments.synced || !slices.synced) return
     this.#dirty = false
     const before = new Map(this.#decisions.map(({ asked, problem }) => [asked.uid, problem]))
-    this.#decisions = decide(deployments.list(), this.#appliedSettings())
+    const applied = this.#appliedSettings()
+    this.#decisions = withinBudget(decide(deployments.list(), applied), applied, filesAtMost)
     this.#endpoints = readEndpoints(slices.list())
     this.#models = this.#decisions.flatMap(({ serve }) => (serve ? [renderModel(serve, this.#endpoints, render)] : []))
     for (const { setting, routes, shares } of this.#models)

@@ -10,6 +10,7 @@ import { Store } from '../operator/kube/store.ts'
 import { Transport } from '../operator/kube/transport.ts'
 import { createLogger, type Logger } from '../operator/telemetry/log.ts'
 import { Agent } from './agent.ts'
+import { filesAtMost } from './budget.ts'
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { drain } from './drain.ts'
 import { sliceSelector } from './endpoints.ts'
@@ -40,6 +41,7 @@ const run = async (config: Config): Promise<void> => {
     admin,
     publisher: new Publisher(admin, envoyLog, disk),
     disk,
+    filesAtMost: await filesAtMost(),
     log,
   })
   // First of all: a second agent finds the port taken, and ends before it has written anything.

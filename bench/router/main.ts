@@ -160,21 +160,22 @@ try {
     ['agent_rss_mib', 'router_200_models'],
     async () => {
       await world.whole()
-      return routerCosts(world, [1, 100, 200])
+      // Where Envoy may follow few files only some fit.
+      return routerCosts(world, [1, 6, 11, 100, 200])
     },
-    (costs) => [
-      goal('agent_rss_mib', [costs[0]?.agentRssMib ?? NaN]),
-      goal(
-        'router_200_models',
-        [bend(costs, (c) => c.stateBytes), bend(costs, (c) => c.agentRssMib + c.envoyRssMib)],
-        costs
-          .map(
-            (c) =>
-              `${c.models}: agent ${round(c.agentRssMib, 0)} MiB, Envoy ${round(c.envoyRssMib, 0)} MiB, write ${round(median(c.writeMs), 0)} ms, /state ${round(c.stateBytes / 1000, 0)} KB`,
-          )
-          .join('; '),
-      ),
-    ],
+    ({ costs, refused }) => {
+      const told = costs.map(
+        (c) =>
+          `${c.models}: agent ${round(c.agentRssMib, 0)} MiB, Envoy ${round(c.envoyRssMib, 0)} MiB, ` +
+          `write ${round(median(c.writeMs), 0)} ms, /state ${round(c.stateBytes / 1000, 0)} KB`,
+      )
+      const bends = [bend(costs, (c) => c.stateBytes), bend(costs, (c) => c.agentRssMib + c.envoyRssMib)]
+      const many = goal('router_200_models', bends, [...told, ...(refused === undefined ? [] : [refused])].join('; '))
+      return [
+        goal('agent_rss_mib', costs.map((c) => c.agentRssMib).slice(0, 1)),
+        { ...many, met: many.met && refused === undefined },
+      ]
+    },
   )
   const machine = machineNow()
   const load = machine.loadAverage.map((average) => round(average, 1)).join(' ')

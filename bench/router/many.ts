@@ -20,7 +20,10 @@ export interface RouterCost {
 const firstPort = 25_000
 const writes = 5
 
-export const routerCosts = async (world: World, counts: readonly number[]): Promise<RouterCost[]> => {
+export const routerCosts = async (
+  world: World,
+  counts: readonly number[],
+): Promise<{ readonly costs: readonly RouterCost[]; readonly refused?: string }> => {
   const [pod] = await world.podsOf(world.stable)
   const costs: RouterCost[] = []
   let made = 1
@@ -30,7 +33,10 @@ export const routerCosts = async (world: World, counts: readonly number[]): Prom
     for (let first = 0; first < added.length; first += 10)
       await Promise.all(added.slice(first, first + 10).map((index) => addModel(world, index, pod?.address ?? '')))
     const last = added.at(-1)
-    if (last !== undefined) await world.acknowledged(1, nameOf(last))
+    if (last !== undefined) {
+      const refused = await world.acknowledged(1, nameOf(last)).then(() => undefined, String)
+      if (refused !== undefined) return { costs, refused: `${models} models: ${refused}` }
+    }
     const addedMs = performance.now() - startedAt
     made = models
     const writeMs: number[] = []
@@ -49,7 +55,7 @@ export const routerCosts = async (world: World, counts: readonly number[]): Prom
       addedMs,
     })
   }
-  return costs
+  return { costs }
 }
 
 const nameOf = (index: number): string => `many-${String(index).padStart(3, '0')}`
@@ -109,7 +115,7 @@ const sliceOf = (namespace: string, name: string, revision: string, address: str
 
 /** How much more a figure grew over the second half than over the first; 1 is a straight line. */
 export const bend = (costs: readonly RouterCost[], figure: (cost: RouterCost) => number): number => {
-  const [first, middle, last] = costs
+  const [first, middle, last] = [costs[0], costs[Math.floor(costs.length / 2)], costs.at(-1)]
   if (first === undefined || middle === undefined || last === undefined) return NaN
   const slope = (a: RouterCost, b: RouterCost): number => (figure(b) - figure(a)) / (b.models - a.models)
   return slope(middle, last) / slope(first, middle)

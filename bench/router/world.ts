@@ -142,6 +142,7 @@ export const openWorld = async (report: (line: string) => void): Promise<World> 
             const state = await get(router.name).then((text) => JSON.parse(text) as RouterState, String)
             const seen = typeof state === 'string' ? undefined : state.models.find((m) => m.name === name)
             if (seen?.appliedEpoch === wanted) return
+            if (seen?.problem !== undefined) throw new Error(`${router.name} refuses ${name}: ${seen.problem}`)
             if (Date.now() > deadline)
               throw new Error(`${router.name} does not apply epoch ${wanted}: ${JSON.stringify(seen ?? state)}`)
           }

@@ -11,7 +11,7 @@ import { eventually } from '../operator/eventually.ts'
 import { openFraud } from './fraud.ts'
 import { countOf, failures, openClient } from './load.ts'
 import type { Traffic } from './objects.ts'
-import { freePort } from './stage.ts'
+import { freePort, openRouter } from './stage.ts'
 
 const { router, client, stable, canary, epoch, traffic } = await openFraud()
 
@@ -129,6 +129,36 @@ describe('a configuration that Envoy refuses', () => {
     const thief = await router.until('it is said', ({ problem }) => problem !== undefined, 'a-thief')
     expect(thief.problem).toBe(`status.traffic.port ${router.port} is fraud's on this router`)
     expect(countOf(await client.many(20), 'fraud-a')).toBe(20)
+  })
+})
+
+describe('more models than Envoy can follow', () => {
+  test('those that do not fit are not served and say why; one that goes makes room', async () => {
+    const small = await openRouter({ filesAtMost: 6 })
+    try {
+      small.pods([stable, canary])
+      const ports = [small.port, await freePort(), await freePort()]
+      const alone = { epoch: 1, weights: { 'fraud-a': 1000 }, stable: 'fraud-a' }
+      const [first, second, third] = ports.map((at, i) => ({ ...alone, name: 'abc'.charAt(i), port: at }))
+      if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+      small.ask(first, second, third)
+      const full = await small.until('it is said', ({ problem }) => problem !== undefined, 'c')
+      expect(full.problem).toMatch(/^Envoy can follow 6 files on this node, 6 are in use, and this model needs 3 more;/)
+      for (const name of ['a', 'b'])
+        await small.until(
+          'it is served',
+          ({ appliedEpoch, problem }) => appliedEpoch === 1 && problem === undefined,
+          name,
+        )
+      small.ask(second, third)
+      await small.until(
+        'it is served now',
+        ({ appliedEpoch, problem }) => appliedEpoch === 1 && problem === undefined,
+        'c',
+      )
+    } finally {
+      await small.close()
+    }
   })
 })
 

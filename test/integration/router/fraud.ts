@@ -22,7 +22,7 @@ export interface Fraud {
 
 /** @param concurrency Envoy's worker threads */
 export const openFraud = async (concurrency = 1): Promise<Fraud> => {
-  const router = await openRouter(concurrency)
+  const router = await openRouter({ concurrency })
   const client = openClient(router.port)
   afterAll(async () => {
     await client.close()

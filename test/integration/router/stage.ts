@@ -44,7 +44,15 @@ export interface RouterStage {
   close(): Promise<void>
 }
 
-export const openRouter = async (concurrency = 1): Promise<RouterStage> => {
+export interface RouterOptions {
+  /** Envoy's worker threads. */
+  readonly concurrency?: number
+  /** Files that models may have between them; any number unless given. */
+  readonly filesAtMost?: number
+}
+
+export const openRouter = async (options: RouterOptions = {}): Promise<RouterStage> => {
+  const { concurrency = 1, filesAtMost = Infinity } = options
   const folder = await mkdtemp(join(tmpdir(), 'slipway-router-'))
   await prepare(readConfig({ POD_NAMESPACE: 'shop', POD_NAME: 'router-0', SLIPWAY_ROUTER_FOLDER: folder }))
   const port = await freePort()
@@ -52,7 +60,7 @@ export const openRouter = async (concurrency = 1): Promise<RouterStage> => {
   const pods: Pod[] = []
   let deployments: readonly ModelDeployment[] = []
   let slices: readonly EndpointSlice[] = []
-  let run = await startAgent(folder)
+  let run = await startAgent(folder, filesAtMost)
   const tell = (): void => {
     run.deployments.replace(deployments, '1')
     run.slices.replace(slices, '1')
@@ -103,7 +111,7 @@ export const openRouter = async (concurrency = 1): Promise<RouterStage> => {
     },
     restartAgent: async (heard) => {
       await run.end()
-      run = await startAgent(folder)
+      run = await startAgent(folder, filesAtMost)
       if (heard) tell()
     },
     close: async () => {
@@ -126,7 +134,7 @@ const untroubled = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
   }
 }
 
-const startAgent = async (folder: string) => {
+const startAgent = async (folder: string, filesAtMost: number) => {
   const admin = new EnvoyAdmin(folder)
   const disk = await XdsFolder.open(folder)
   const deployments = new Store<ModelDeployment>()
@@ -140,6 +148,7 @@ const startAgent = async (folder: string) => {
     admin,
     publisher: new Publisher(admin, new EnvoyLog(folder, () => {}), disk),
     disk,
+    filesAtMost,
     log: silent,
   })
   const stop = new AbortController()
