@@ -117,7 +117,7 @@ const allContenders = Object.keys(contenders) as ContenderName[]
 /** A model that costs next to nothing: what is left is the server. */
 const tiny = (world: World): Promise<void> =>
   Field.of(world, 'tiny', 'tiny', everybody(...allContenders), 1, async (field) => {
-    const ms = world.quick ? 700 : 1500
+    const ms = world.quick ? 700 : 1000
     for (let round = 0; round < world.rounds; round += 1) {
       await field.raw(round, 1, ms / 2)
       for (const subject of field.order(round)) {
@@ -133,25 +133,18 @@ const tiny = (world: World): Promise<void> =>
 
 /** 602 KB a request and some 10 ms of work. */
 const image = (world: World): Promise<void> =>
-  Field.of(
-    world,
-    'image',
-    'cnn',
-    everybody('slipway', 'express', 'fastapi', 'kserve', 'triton'),
-    'default',
-    async (field) => {
-      const ms = world.quick ? 1500 : 3000
-      for (let round = 0; round < world.rounds; round += 1) {
-        await field.raw(round, 1, ms / 2)
-        if (cores > 1) await field.raw(round, cores, ms / 2)
-        for (const subject of field.order(round)) {
-          await field.one(subject, round, { form: 'json', connections: 16, forMs: ms })
-          await field.one(subject, round, { form: 'binary', connections: 16, forMs: ms })
-          await field.one(subject, round, { form: 'binary', connections: 1, forMs: ms / 2 })
-        }
+  Field.of(world, 'image', 'cnn', everybody('slipway', 'express', 'kserve', 'triton'), 'default', async (field) => {
+    const ms = world.quick ? 1500 : 2000
+    for (let round = 0; round < world.rounds; round += 1) {
+      await field.raw(round, 1, ms / 2)
+      if (cores > 1) await field.raw(round, cores, ms / 2)
+      for (const subject of field.order(round)) {
+        await field.one(subject, round, { form: 'json', connections: 16, forMs: ms })
+        await field.one(subject, round, { form: 'binary', connections: 16, forMs: ms })
+        await field.one(subject, round, { form: 'binary', connections: 1, forMs: ms / 2 })
       }
-    },
-  )
+    }
+  })
 
 /** 100 MB of weights, which one run reads once for all requests that share it. */
 const batching = (world: World): Promise<void> => {
@@ -163,7 +156,7 @@ const batching = (world: World): Promise<void> => {
   return Field.of(world, 'batching', 'large', subjects, 'default', async (field) => {
     for (let round = 0; round < world.rounds; round += 1)
       for (const subject of field.order(round))
-        await field.one(subject, round, { form: 'binary', connections: 32, forMs: world.quick ? 1500 : 3000 })
+        await field.one(subject, round, { form: 'binary', connections: 32, forMs: world.quick ? 1500 : 2000 })
   })
 }
 
@@ -186,7 +179,7 @@ async function quota(world: World): Promise<void> {
         for (let round = 0; round < world.rounds; round += 1)
           for (const subject of field.order(round))
             for (const connections of [1, 16])
-              await field.one(subject, round, { form: 'binary', connections, load, forMs: world.quick ? 1500 : 2500 })
+              await field.one(subject, round, { form: 'binary', connections, load, forMs: world.quick ? 1500 : 1800 })
       })
     } finally {
       limit.remove()
@@ -199,13 +192,13 @@ const floor = (world: World): Promise<void> =>
   Field.of(world, 'floor', 'shrink', everybody('slipway', 'kserve', 'triton', 'express'), 1, async (field) => {
     for (let round = 0; round < world.rounds; round += 1)
       for (const subject of field.order(round))
-        await field.one(subject, round, { form: 'binary', connections: 4, forMs: world.quick ? 1000 : 2000 })
+        await field.one(subject, round, { form: 'binary', connections: 4, forMs: world.quick ? 1000 : 1200 })
   })
 
 /** Arrivals as users come: at random. Each peer and we get the same ones, at shares of the slower one's capacity. */
 const poisson = (world: World): Promise<void> =>
   Field.of(world, 'poisson', 'tiny', everybody(...allContenders), 1, async (field) => {
-    const forMs = world.quick ? 1000 : 2000
+    const forMs = world.quick ? 1000 : 1200
     const capacities = new Map<string, number>()
     for (const subject of field.servers.keys()) {
       const sample = await field.one(subject, 0, { form: 'json', connections: 16, forMs, load: 'capacity' })
