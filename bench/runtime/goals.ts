@@ -131,13 +131,37 @@ export const targets = {
   worst_live_ms: {
     ...atMost(50, 'any', (samples) =>
       samples
-        .filter(({ subject, connections, part }) => subject === 'slipway' && connections >= 16 && part !== 'quota')
+        .filter(
+          ({ subject, connections, part }) =>
+            subject === 'slipway' && connections >= 16 && part !== 'quota' && part !== 'soak',
+        )
         .map(({ worstLiveMs }) => worstLiveMs),
     ),
     worst: true,
   },
+  soak_failures: atMost(0, 'soak', (samples) => {
+    const soak = matching(samples, { part: 'soak' })
+    return soak.length === 0 ? [] : [soak.reduce((sum, { failures }) => sum + failures, 0)]
+  }),
+  /** Percent of the memory in ten minutes. */
+  soak_rss_slope: atMost(2, 'soak', (samples) => slope(matching(samples, { part: 'soak' }))),
   poisson80_p99_vs_best_peer: atMost(1, 'poisson', bestPeer),
 } as const satisfies Readonly<Record<string, Target>>
+
+/**
+ * How fast memory grows after the first third, in percent in ten minutes: the median of the slopes between all pairs of
+ * samples, which a single collection of garbage does not move. @see https://doi.org/10.1080/01621459.1968.10480934
+ */
+function slope(soak: readonly Sample[]): readonly number[] {
+  const late = soak.slice(Math.ceil(soak.length / 3))
+  const slopes = late.flatMap((from, at) =>
+    late.slice(at + 1).map((to) => (to.memoryMib - from.memoryMib) / (to.round - from.round)),
+  )
+  if (slopes.length === 0) return []
+  const level = median(late.map(({ memoryMib }) => memoryMib))
+  return [(median(slopes) * samplesInTenMinutes * 100) / level]
+}
+const samplesInTenMinutes = 120
 
 /** The greatest number of sessions that ran at once, one for each core. */
 const rawSessions = (samples: readonly Sample[]): number =>

@@ -10,6 +10,7 @@ import { goalsOf, tableOf } from './goals.ts'
 import { grpcSamples } from './grpc.ts'
 import type { Sample } from './measure.ts'
 import { models, type ModelName } from './models.ts'
+import { soakSamples } from './soak.ts'
 import { parts, type PartName, type World } from './parts.ts'
 
 const { values } = parseArgs({
@@ -20,7 +21,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
   },
 })
-const partNames = [...(Object.keys(parts) as PartName[]), 'grpc'] as const
+const partNames = [...(Object.keys(parts) as PartName[]), 'grpc', 'soak'] as const
 const among = <Name extends string>(
   what: string,
   text: string | undefined,
@@ -67,9 +68,11 @@ const world: World = {
 
 const machine = machineNow()
 for (const part of chosenParts) {
-  // oxlint-disable-next-line no-await-in-loop -- parts would disturb each other
+  /* oxlint-disable no-await-in-loop -- parts would disturb each other */
   if (part === 'grpc') world.samples.push(...(await grpcSamples(world.rounds, values.quick ? 100 : 400, report)))
-  else await parts[part](world) // oxlint-disable-line no-await-in-loop
+  else if (part === 'soak') world.samples.push(...(await soakSamples(values.quick ? 60_000 : 600_000, report)))
+  else await parts[part](world)
+  /* oxlint-enable no-await-in-loop */
 }
 
 const goals = goalsOf(world.samples, chosenParts, world.missing)
