@@ -1,8 +1,7 @@
-// npm run bench:page [-- --check]: writes docs/benchmarks.md and its plots from the results in bench/results/. No figure of
+// npm run bench:page: writes docs/benchmarks.md and its plots from the results in bench/results/. No figure of
 // the page is typed. What a result means, or why a goal is missed, is in bench/results/notes.md, which the page takes in.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { round } from './figures.ts'
 import { runtimeSection } from './runtime/section.ts'
 
@@ -98,6 +97,7 @@ function section(name: string, results: Results): Section {
 
 /** Files by the path below the root. */
 function rendered(): Readonly<Record<string, string>> {
+  if (!existsSync(folder)) return {}
   const names = readdirSync(folder)
     .filter((name) => name.endsWith('.json'))
     .toSorted()
@@ -111,17 +111,14 @@ function rendered(): Readonly<Record<string, string>> {
   return { 'docs/benchmarks.md': `${text.trimEnd()}\n`, ...(Object.fromEntries(pictures) as Record<string, string>) }
 }
 
-if (import.meta.main) {
-  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
-  const differing = Object.entries(rendered()).filter(([path, content]) => {
+/** The files that are not as the results say, with what they should be. */
+export const stale = (): readonly (readonly [path: string, content: string])[] =>
+  Object.entries(rendered()).filter(([path, content]) => {
     const file = join(root, path)
     return !existsSync(file) || readFileSync(file, 'utf8') !== content
   })
-  if (!values.check) {
-    mkdirSync(join(root, 'docs/benchmarks'), { recursive: true })
-    for (const [path, content] of differing) writeFileSync(join(root, path), content)
-  } else if (differing.length > 0) {
-    console.error(`${differing.map(([path]) => path).join(', ')}: not as bench/results says; run npm run bench:page`)
-    process.exitCode = 1
-  }
+
+if (import.meta.main) {
+  mkdirSync(join(root, 'docs/benchmarks'), { recursive: true })
+  for (const [path, content] of stale()) writeFileSync(join(root, path), content)
 }
