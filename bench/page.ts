@@ -13,6 +13,8 @@ export interface Results {
   readonly quick?: boolean
   readonly parts?: readonly string[]
   readonly machine: {
+    /** The mean number of processes that wanted a core in the minute before. */
+    readonly loadAverage?: readonly number[]
     readonly cpu?: string
     readonly cores: number
     readonly memoryGib?: number
@@ -80,10 +82,12 @@ function section(name: string, results: Results): Section {
   )
   const extra = more[bench]?.(results)
   const size = machine.memoryGib === undefined ? '' : `, ${machine.memoryGib} GiB`
+  const [load] = machine.loadAverage ?? []
+  const busy = load === undefined ? '' : ` Load average when it began: ${round(load, 1)}.`
   const text = [
     `## ${name}`,
     '',
-    `\`${command}\`${at === undefined ? '' : `, ${at.slice(0, 10)}`}, on ${machine.cores} × ${machine.cpu ?? 'unknown'}${size}.`,
+    `\`${command}\`${at === undefined ? '' : `, ${at.slice(0, 10)}`}, on ${machine.cores} × ${machine.cpu ?? 'unknown'}${size}.${busy}`,
     ...(told.length === 0 ? [] : ['', `Versions: ${told.join('; ')}.`]),
     '',
     '| goal | value | rounds | target | met |',
