@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheDir } from '../../test/cluster/cache.ts'
 import { columns, machineNow, median, round } from '../figures.ts'
-import { contenderNames, contenders, type ContenderName } from './contenders.ts'
+import { contenderNames, contenders } from './contenders.ts'
 import { goalsOf, tableOf } from './goals.ts'
 import { grpcSamples } from './grpc.ts'
 import type { Sample } from './measure.ts'
@@ -67,36 +67,37 @@ const world: World = {
 }
 
 const machine = machineNow()
+/** Parts that are done: what is written, so that a run which is cut short keeps what it has. */
+const done: string[] = []
 for (const part of chosenParts) {
   /* oxlint-disable no-await-in-loop -- parts would disturb each other */
   if (part === 'grpc') world.samples.push(...(await grpcSamples(world.rounds, values.quick ? 100 : 400, report)))
   else if (part === 'soak') world.samples.push(...(await soakSamples(values.quick ? 60_000 : 600_000, report)))
   else await parts[part](world)
   /* oxlint-enable no-await-in-loop */
-}
-
-const goals = goalsOf(world.samples, chosenParts, world.missing)
-const measured = contenderNames.filter((name) => world.samples.some(({ subject }) => subject.startsWith(name)))
-const versions = {
-  node: process.version,
-  ...Object.fromEntries(measured.map((name: ContenderName) => [name, contenders[name].title])),
+  done.push(part)
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results(), null, 1)}\n`)
 }
 console.log(`${machine.cores} × ${machine.cpu}, ${machine.memoryGib} GiB, node ${process.version}\n`)
 console.log(`${summary(world.samples)}\n`)
-console.log(tableOf(goals))
-if (values.json !== undefined) {
-  const results = {
+console.log(tableOf(goalsOf(world.samples, done, world.missing)))
+
+function results(): object {
+  const measured = contenderNames.filter((name) => world.samples.some(({ subject }) => subject.startsWith(name)))
+  return {
     bench: 'runtime',
     at: new Date().toISOString(),
     quick: values.quick,
-    parts: chosenParts,
+    parts: done,
     machine,
-    versions,
+    versions: {
+      node: process.version,
+      ...Object.fromEntries(measured.map((name) => [name, contenders[name].title])),
+    },
     missing: world.missing,
-    goals,
+    goals: goalsOf(world.samples, done, world.missing),
     samples: world.samples,
   }
-  writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`)
 }
 
 /** Medians over the rounds. */
