@@ -198,7 +198,7 @@ export function goalsOf(
     const [low, high] = [values[0], values.at(-1)]
     if (low === undefined || high === undefined) {
       if (part === 'any') return []
-      const peer = Object.keys(missing).find((each) => name.endsWith(`_${each}`))
+      const peer = Object.keys(missing).find((each) => name.replace('_python', '_kserve').endsWith(`_${each}`))
       const reason = peer === undefined ? 'nothing was measured' : `${peer}: ${missing[peer]}`
       return [{ name, value: null, low: null, high: null, op, target, met: false, reason }]
     }

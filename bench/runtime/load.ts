@@ -31,8 +31,6 @@ export interface Load {
   readonly p90: number
   readonly p99: number
   readonly max: number
-  /** A body that came, for whoever checks it. */
-  readonly sample: Uint8Array | undefined
 }
 
 /** Said when the warm-up is over, and when the time is. */
@@ -42,13 +40,11 @@ class Recorder {
   readonly times: number[] = []
   failures = 0
   failure: string | undefined
-  sample: Uint8Array | undefined
   recording = false
 
   async one(lane: Lane, due: number): Promise<void> {
     try {
-      const body = await lane.ask()
-      this.sample ??= body
+      await lane.ask()
       if (this.recording) this.times.push(performance.now() - due)
     } catch (error) {
       if (!this.recording) return
@@ -146,7 +142,7 @@ async function work(job: Job): Promise<Load> {
   const seconds = Math.min(performance.now() - started, job.forMs) / 1000
   const sorted = Float64Array.from(recorder.times).toSorted()
   const at = (share: number): number => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN
-  const { failures, failure, sample } = recorder
+  const { failures, failure } = recorder
   return {
     answers: sorted.length,
     failures,
@@ -156,7 +152,6 @@ async function work(job: Job): Promise<Load> {
     p90: at(0.9),
     p99: at(0.99),
     max: at(1),
-    sample,
   }
 }
 

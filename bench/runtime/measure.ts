@@ -3,7 +3,7 @@ import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { ContenderName, Started } from './contenders.ts'
+import type { Started } from './contenders.ts'
 import { connectGet } from './lanes/http.ts'
 import type { Job, Load, Progress } from './load.ts'
 import { bodyOf, type Form, type Model, type ModelName } from './models.ts'
@@ -47,8 +47,8 @@ export interface Loading {
   readonly perSecond?: number
   readonly load?: string
   readonly forMs: number
-  /** At least this long before it counts. */
-  readonly warmMs?: number
+  /** How long it does not count. */
+  readonly warmMs: number
 }
 
 /** Of an open loop: so many connections never are what a request waits for, unless the server is beyond its capacity. */
@@ -57,7 +57,7 @@ export const openConnections = 128
 export async function measure(
   { ports, path, live, pid }: Started,
   { name, model }: { readonly name: ModelName; readonly model: Model },
-  { part, subject, round, form, connections, perSecond, load: what, forMs, warmMs = 300 }: Loading,
+  { part, subject, round, form, connections, perSecond, load: what, forMs, warmMs }: Loading,
 ): Promise<Sample> {
   const { bytes, headers } = bodyOf(model, form)
   const job: Job = {
@@ -197,5 +197,3 @@ export const inWords = (sample: Sample): string => {
   const failed = failures === 0 ? '' : `, ${failures} FAILED: ${failure}`
   return `${subject} ${model} ${form} c=${connections}${arrivals}: ${figures}, live ${worstLiveMs.toFixed(0)} ms${failed}`
 }
-
-export type { ContenderName }

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { askOnce, contenders, start, type ContenderName, type Started } from './contenders.ts'
 import { inWords, measure, measureRaw, openConnections, type Loading, type Sample } from './measure.ts'
-import { models, type Form, type Model, type ModelName } from './models.ts'
+import { models, type Model, type ModelName } from './models.ts'
 import { cpuQuota } from './processes.ts'
 import type { Serving } from './server.ts'
 
@@ -28,7 +28,11 @@ interface Subject {
   readonly serving: Partial<Serving>
 }
 
-type Planned = Omit<Loading, 'part' | 'subject' | 'round'>
+type Planned = Omit<Loading, 'part' | 'subject' | 'round' | 'warmMs'>
+
+interface Answer {
+  readonly outputs: readonly { readonly data: readonly number[] }[]
+}
 
 /** Servers of one part, all started; those that cannot be are told. */
 class Field {
@@ -36,6 +40,8 @@ class Field {
   readonly #part: string
   readonly serving: Serving
   readonly servers = new Map<string, Started>()
+  /** What the first server answered. */
+  #expected: readonly number[] | undefined
 
   private constructor(world: World, part: string, serving: Serving) {
     this.#world = world
@@ -71,6 +77,7 @@ class Field {
       const server = await start(contender, serving)
       this.servers.set(subject, server)
       for (const form of server.forms) await askOnce(server, serving, form) // oxlint-disable-line no-await-in-loop
+      this.#compare(await askOnce(server, serving, 'json'))
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error)
       this.#world.missing[subject] = words.split('\n')[0] ?? words
@@ -80,14 +87,31 @@ class Field {
     }
   }
 
-  speaks(subject: string, form: Form): boolean {
-    return this.servers.get(subject)?.forms.includes(form) === true
+  /** A fast wrong answer is no answer. @throws Error when it is not what the first server said */
+  #compare(answer: Uint8Array): void {
+    const { outputs } = JSON.parse(Buffer.from(answer).toString()) as Pick<Answer, 'outputs'>
+    const data = outputs[0]?.data ?? []
+    this.#expected ??= data
+    const same = this.#expected.every(
+      (value, at) => Math.abs(value - (data[at] ?? NaN)) <= 1e-3 * (1 + Math.abs(value)),
+    )
+    if (data.length !== this.#expected.length || !same)
+      throw new Error('it answers other numbers than the first server')
   }
 
   async one(subject: string, round: number, planned: Planned): Promise<Sample | undefined> {
     const server = this.servers.get(subject)
     if (server === undefined || !server.forms.includes(planned.form)) return undefined
-    return this.keep(await measure(server, this.serving, { part: this.#part, subject, round, ...planned }))
+    return this.keep(
+      await measure(server, this.serving, {
+        part: this.#part,
+        subject,
+        round,
+        // Compilers of a server that has just started are still at it.
+        warmMs: round === 0 ? 1000 : 300,
+        ...planned,
+      }),
+    )
   }
 
   async raw(round: number, sessions: number, forMs: number): Promise<void> {
