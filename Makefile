@@ -5,7 +5,7 @@
 export ONNXRUNTIME_NODE_INSTALL = skip
 export npm_config_loglevel = error
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-down test e2e verify generate
+.PHONY: help install demo demo-down test e2e bench verify generate
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: install ## unit, property, integration and fault tests on a real kube-apis
 
 e2e: install ## real node, real images, Helm, kubectl (root, or KUBECONFIG)
 	@npm run --silent test:e2e
+
+bench: install ## the runtime beside its peers (some 15 minutes; they install themselves), then docs/benchmarks.md
+	@npm run --silent bench:runtime -- --json bench/results/runtime.json
+	@npm run --silent bench:page
 
 generate: install ## write the generated files again
 	@npm run --silent generate

@@ -1,0 +1,49 @@
+// Plain express and onnxruntime-node, as their documentation shows them: what a team writes for itself. It takes JSON, and
+// the binary form of the protocol for one input and one output.
+import express, { type Request, type Response } from 'express'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+
+interface Asked {
+  readonly inputs: readonly { readonly name: string; readonly shape: number[]; readonly data?: number[] }[]
+}
+
+const [, , model = '', port = '', threads = 'default'] = process.argv
+const session = await InferenceSession.create(
+  model,
+  threads === 'default' ? {} : { intraOpNumThreads: Number(threads), interOpNumThreads: 1 },
+)
+const app = express()
+app.use(express.json({ limit: '64mb' }), express.raw({ limit: '64mb' }))
+app.get('/v2/health/live', (_, response) => void response.json({ live: true }))
+app.post('/v2/models/m/infer', async (request: Request, response: Response) => {
+  const { body } = request as { body: unknown }
+  if (Buffer.isBuffer(body)) return inferBinary(body, Number(request.get('inference-header-content-length')), response)
+  const feeds: Record<string, Tensor> = {}
+  for (const { name, shape, data = [] } of (body as Asked).inputs) {
+    feeds[name] = new Tensor('float32', Float32Array.from(data), shape)
+  }
+  const results = await session.run(feeds)
+  const outputs = Object.entries(results).map(([name, { dims, data }]) => ({
+    name,
+    datatype: 'FP32',
+    shape: dims,
+    data: Array.from(data as Float32Array),
+  }))
+  return response.json({ model_name: 'm', outputs })
+})
+app.listen(Number(port), '127.0.0.1')
+
+async function inferBinary(body: Buffer, headLength: number, response: Response): Promise<Response> {
+  const head = JSON.parse(body.toString('utf8', 0, headLength)) as Asked
+  const [input] = head.inputs
+  const floats = new Float32Array(Uint8Array.from(body.subarray(headLength)).buffer)
+  const { y } = await session.run({ x: new Tensor('float32', floats, input?.shape ?? []) })
+  if (y === undefined) throw new Error('the model gave no y')
+  const { buffer, byteOffset, byteLength } = y.data as Float32Array
+  const output = { name: 'y', datatype: 'FP32', shape: y.dims, parameters: { binary_data_size: byteLength } }
+  const answer = Buffer.from(JSON.stringify({ model_name: 'm', outputs: [output] }))
+  return response
+    .set('inference-header-content-length', String(answer.length))
+    .type('application/octet-stream')
+    .send(Buffer.concat([answer, Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)]))
+}

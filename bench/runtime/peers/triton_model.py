@@ -1,0 +1,24 @@
+# Triton's own server and protocol front ends; its ONNX backend is not to be had as a package, so the python backend
+# calls onnxruntime. The backend's process drops PYTHONPATH.
+import os
+import sys
+
+sys.path.insert(0, os.environ["PACKAGES"])
+import onnxruntime as ort
+import triton_python_backend_utils as utils
+
+options = ort.SessionOptions()
+if os.environ["THREADS"] != "default":
+    options.intra_op_num_threads = int(os.environ["THREADS"])
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
+
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            x = utils.get_input_tensor_by_name(request, "x").as_numpy()
+            answers.append(utils.InferenceResponse([utils.Tensor("y", self.session.run(None, {"x": x})[0])]))
+        return answers
