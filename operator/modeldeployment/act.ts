@@ -4,7 +4,7 @@ import type { KubeClient } from '../kube/client.ts'
 import type { Applier } from '../kube/apply.ts'
 import { firstDifference, withIntent } from '../kube/drift.ts'
 import { isNotFound } from '../kube/errors.ts'
-import { deployments, jobs, services, type ResourceType } from '../kube/resources.ts'
+import { deployments, jobs, poddisruptionbudgets, services, type ResourceType } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import type { KubeObject } from '../kube/types.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -114,6 +114,8 @@ const storeOf = (caches: Caches, kind: string): Kept => {
       return { type: jobs, store: caches.jobs }
     case 'Service':
       return { type: services, store: caches.services }
+    case 'PodDisruptionBudget':
+      return { type: poddisruptionbudgets, store: caches.disruptionBudgets }
     case 'ModelRevision':
       return { type: modelRevisions, store: caches.modelRevisions as unknown as Store<KubeObject> }
     default:

@@ -14,6 +14,7 @@ import {
   deployments,
   endpointslices,
   jobs,
+  poddisruptionbudgets,
   services,
   type EndpointSlice,
   type ResourceType,
@@ -69,6 +70,7 @@ export const modelDeploymentControllers = (
     jobs: new Store(childIndexes),
     services: new Store(childIndexes),
     endpointSlices: new Store<EndpointSlice>(serviceIndex),
+    disruptionBudgets: new Store(),
   }
   const capacity = new CapacityLook(client)
   const routers = new Routers({
@@ -85,6 +87,7 @@ export const modelDeploymentControllers = (
   consistency.track(deployments, caches.deployments)
   consistency.track(jobs, caches.jobs)
   consistency.track(services, caches.services)
+  consistency.track(poddisruptionbudgets, caches.disruptionBudgets)
   const onWritten = (type: ResourceType, written: KubeObject): void => {
     const owner = ownerKeyOf(written)
     if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
@@ -157,6 +160,7 @@ export const modelDeploymentControllers = (
       follow(deployments, caches.deployments, managedSelector),
       follow(jobs, caches.jobs, managedSelector),
       follow(services, caches.services, managedSelector),
+      follow(poddisruptionbudgets, caches.disruptionBudgets, managedSelector),
       follow(endpointslices, caches.endpointSlices, managedSelector),
     ]
   })
@@ -164,6 +168,7 @@ export const modelDeploymentControllers = (
   controller.watch(caches.deployments, ownerKeyOf)
   controller.watch(caches.jobs, ownerKeyOf)
   controller.watch(caches.services, ownerKeyOf)
+  controller.watch(caches.disruptionBudgets, ownerKeyOf)
   controller.watch(caches.endpointSlices, (slice) =>
     // Routers that come or go concern all who wait for them.
     slice.metadata.labels?.['kubernetes.io/service-name'] === routerName

@@ -14,6 +14,7 @@ import {
   type Deployment,
   type EndpointSlice,
   type Job,
+  type PodDisruptionBudget,
   type Service,
 } from '../kube/resources.ts'
 import type { ResourceType } from '../kube/resources.ts'
@@ -57,6 +58,7 @@ export interface Caches {
   readonly jobs: Store<Job>
   readonly services: Store<Service>
   readonly endpointSlices: Store<EndpointSlice>
+  readonly disruptionBudgets: Store<PodDisruptionBudget>
 }
 
 /** The index of every child store, by `namespace/name` of the ModelDeployment. */

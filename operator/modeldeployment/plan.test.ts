@@ -61,9 +61,30 @@ describe('a plan', () => {
       const { status, transitions, actions } = plan(seen, now + later)
       expect(status).toEqual(seen.deployment.status)
       expect(transitions).toEqual([])
-      expect(applied(actions)).toEqual([`Deployment ${status.stable?.revision ?? ''}`, 'Service fraud'])
+      expect(applied(actions)).toEqual([
+        `Deployment ${status.stable?.revision ?? ''}`,
+        'Service fraud',
+        'PodDisruptionBudget fraud-serving',
+      ])
       expect(deleted(actions)).toEqual([])
     }
+  })
+
+  test('guards the pods that users are on against being drained all at once, where there is more than one', () => {
+    const seen = settled()
+    const guards = ({ actions }: ReturnType<typeof plan>): unknown[] =>
+      actions.flatMap((a) => (a.do === 'apply' && a.object.kind === 'PodDisruptionBudget' ? [a.object.spec] : []))
+    const revision = seen.deployment.status?.stable?.revision
+    expect(guards(plan(seen, now))).toEqual([
+      {
+        maxUnavailable: 1,
+        unhealthyPodEvictionPolicy: 'AlwaysAllow',
+        selector: { matchLabels: { 'slipway.dev/model-deployment': 'fraud', 'slipway.dev/revision': revision } },
+      },
+    ])
+    const { deployment } = seen
+    const alone = { ...seen, deployment: { ...deployment, spec: { ...deployment.spec, replicas: 1 } } }
+    expect(guards(plan(alone, now))).toEqual([])
   })
 
   test('keeps the Service on the serving revision until every pod of the new one is ready', () => {

@@ -12,6 +12,7 @@ import { mayRemove, wantedPods } from '../rollout/wanted.ts'
 import { isAcknowledged } from '../rollout/traffic.ts'
 import {
   directService,
+  disruptionBudget,
   modelRevision,
   resolveJob,
   revisionDeployment,
@@ -47,6 +48,7 @@ export type Child =
   | ReturnType<typeof directService>
   | ReturnType<typeof routedService>
   | ReturnType<typeof revisionService>
+  | ReturnType<typeof disruptionBudget>
   | ModelRevision
 
 /** A child to bring about, or one to take away. `why` goes to the log in these words. */
@@ -131,7 +133,17 @@ const wanted = (seen: Seen, rollout: Rollout): Action[] => {
       })
   }
   const address = isRouted(seen.deployment) ? routedAddress(seen, rollout) : directAddress(seen, rollout)
-  return address === undefined ? actions : [...actions, address]
+  return [...actions, ...(address === undefined ? [] : [address]), ...budget(seen, rollout)]
+}
+
+/** Guards the revision that most users are on. The last of its pods can only go with its node, so one alone has no guard. */
+const budget = ({ deployment, revisions }: Seen, { stable, traffic }: Rollout): Action[] => {
+  const most = traffic?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
+  const revision = isRouted(deployment) ? (most ?? stable?.revision) : stable?.revision
+  if (deployment.spec.replicas < 2 || !revisions.some((r) => r.metadata.name === revision) || revision === undefined)
+    return []
+  const object = disruptionBudget(deployment, revision)
+  return [{ do: 'apply', object, why: `a drained node takes one pod of ${revision} at a time` }]
 }
 
 /**

@@ -115,7 +115,12 @@ describe('an object that goes to the routers', () => {
       const later = plan({ ...settled, deployment: { ...settled.deployment, status } }, now + 86_400_000)
       expect(later.status).toEqual(status)
       expect(later.transitions).toEqual([])
-      expect(applied(later.actions)).toEqual([`Deployment ${revision}`, `Service ${revision}`, 'Service fraud'])
+      expect(applied(later.actions)).toEqual([
+        `Deployment ${revision}`,
+        `Service ${revision}`,
+        'Service fraud',
+        'PodDisruptionBudget fraud-serving',
+      ])
     }
   })
 })

@@ -42,7 +42,8 @@ const offer = async (count: number): Promise<void> => {
 const needing = (version: string, rest: object = {}) => ({
   model: { uri: `${world.store}/models/silero_vad_${version}.onnx`, version },
   resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi', [gpu]: 1 } },
-  rollout: { keepPreviousFor: '1s', deadlines: { provision: '60s' } },
+  traffic: { mode: 'Direct' },
+  rollout: { strategy: 'BlueGreen', keepPreviousFor: '1s', deadlines: { provision: '60s' } },
   ...rest,
 })
 
@@ -94,7 +95,6 @@ describe('a model that asks for devices', () => {
     const spec = needing('v5', {
       runtime: { device: 'GPU', gpuResource: gpu },
       resources,
-      rollout: { keepPreviousFor: '1s', deadlines: { provision: '60s' } },
     })
     await applyModel(world.shell, world.namespace, 'vad', spec)
     const model = await waitFor('rejected: there is no real GPU', (m) => {

@@ -107,13 +107,10 @@ are not among them. Server-side apply is patch, and create where the object is n
   resources: [roles, rolebindings]
   resourceNames: [slipway-router]
   verbs: [get, patch]
+# Those of the routers, and of every ModelDeployment with more than one pod: a drained node takes one at a time.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [create]
-- apiGroups: [policy]
-  resources: [poddisruptionbudgets]
-  resourceNames: [slipway-router]
-  verbs: [get, patch]
+  verbs: [get, list, watch, create, patch]
 # Why a pod does not start, what a resolve Job found, and which image digest it ran.
 - apiGroups: [""]
   resources: [pods]

@@ -102,6 +102,23 @@ export const revisionDeployment = (
   },
 })
 
+/**
+ * A drained node takes one pod of the revision at a time, and the next when another has come in its place. Pods that are
+ * not ready anyway keep no node from being drained.
+ */
+export const disruptionBudget = (owner: ModelDeployment, revision: string) => ({
+  apiVersion: 'policy/v1',
+  kind: 'PodDisruptionBudget',
+  metadata: childMetadata(owner, `${owner.metadata.name}-serving`, childLabels(owner.metadata.name)),
+  spec: {
+    maxUnavailable: 1,
+    unhealthyPodEvictionPolicy: 'AlwaysAllow',
+    selector: {
+      matchLabels: { [labelKeys.modelDeployment]: owner.metadata.name, [labelKeys.revision]: revision },
+    },
+  },
+})
+
 /** The stable address. In Direct mode it selects the pods of one revision; moving it is the rollout. */
 export const directService = (owner: ModelDeployment, revision: string) => ({
   apiVersion: 'v1',
