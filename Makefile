@@ -24,10 +24,11 @@ demo: install ## a cluster if KUBECONFIG names none, images, chart, a model, a n
 demo-down: install ## take away what demo made
 	@npm run --silent demo -- down
 
-test: install ## unit, property, integration and fault tests on a real kube-apiserver and etcd (no root needed)
+test: install ## unit, property, integration and fault tests on a real kube-apiserver and etcd, every state of a rollout (no root needed)
 	@npm run --silent test:unit
 	@npm run --silent test:integration
 	@npm run --silent test:faults
+	@npm run --silent explore -- --ci --fuzz 100000
 
 e2e: install ## real node, real images, Helm, kubectl (root, or KUBECONFIG)
 	@npm run --silent test:e2e

@@ -620,6 +620,23 @@ describe('what random lives have found', () => {
     expect(p.world.workloads[1]).toMatchObject({ replicas: 1, ready: 1 })
   })
 
+  test('pods of stable that a late write brings back do not stop those of a candidate that have come', () => {
+    const p = updating({ strategy: 'Recreate' })
+    for (let i = 0; i < 40 && (p.world.workloads[2]?.replicas ?? 0) === 0; i++) {
+      p.look()
+      pullAll(p)
+    }
+    expect([p.place, p.world.workloads[1]?.replicas]).toEqual(['Provisioning', 0])
+    const { workloads } = p.world
+    p.world = { ...p.world, workloads: { ...workloads, 1: { ...workloads[1], replicas: 2, ready: 0, version: 99 } } }
+    const seen = observe(p.world, p.mood)
+    const wanted = wantedPods(p.world.spec, p.world.rollout, seen)
+    expect(wanted.map(({ revision, replicas }) => [revision, replicas])).toEqual([
+      [nameOf(1), 0],
+      [nameOf(2), 2],
+    ])
+  })
+
   test('the pods of a first version that was dropped go, though nobody was ever sent to it', () => {
     const p = new Player({ first: true, replicas: 1, rollout: {} })
     players.push(p)
