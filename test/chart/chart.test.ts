@@ -232,7 +232,7 @@ describe('rights', () => {
     ])
     const everywhere = only(await render(), 'ClusterRole', 'slipway-operator')
     // Nodes belong to no namespace: without them a shortage is told without its numbers.
-    const within = everywhere.rules?.filter(({ resources = [] }) => !resources.includes('nodes'))
+    const within = everywhere.rules?.filter(({ resources }) => !resources.includes('nodes'))
     expect(within).toHaveLength((everywhere.rules?.length ?? 0) - 1)
     for (const namespace of ['team-a', 'team-b'])
       expect(roles.find(({ metadata }) => metadata.namespace === namespace)?.rules).toEqual(within)
