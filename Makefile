@@ -33,7 +33,7 @@ test: install ## unit, property, integration and fault tests on a real kube-apis
 e2e: install ## real node, real images, Helm, kubectl (root, or KUBECONFIG)
 	@npm run --silent test:e2e
 
-bench: install ## the runtime beside its peers (some 15 minutes; they install themselves), then docs/benchmarks.md
+bench: install ## the runtime beside its peers (half an hour alone on the machine; they install themselves), then docs/benchmarks.md
 	@npm run --silent bench:runtime -- --json bench/results/runtime.json
 	@npm run --silent bench:page
 

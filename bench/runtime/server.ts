@@ -41,8 +41,14 @@ export interface Running {
   stop(): Promise<void>
 }
 
-const groups = new Set<number>()
-process.on('exit', () => groups.forEach((pid) => end(pid, 'SIGKILL')))
+/** What to remove of each group of processes when it has ended. */
+const groups = new Map<number, () => void>()
+process.on('exit', () => {
+  for (const [pid, remove] of groups) {
+    end(pid, 'SIGKILL')
+    remove()
+  }
+})
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 /** How long a server may take until it answers, in milliseconds; some import for half a minute on a busy machine. */
@@ -73,7 +79,11 @@ export async function startServer(
   })
   closeSync(output)
   const pid = child.pid ?? 0
-  groups.add(pid)
+  const remove = (): void => {
+    clean?.()
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+  groups.set(pid, remove)
   let ended = false
   const gone = new Promise<void>((resolve) => {
     child.once('close', () => {
@@ -89,8 +99,7 @@ export async function startServer(
     // Children that outlived their parent need a moment to be gone, and a control group is removed only when empty.
     await sleep(200)
     groups.delete(pid)
-    clean?.()
-    rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+    remove()
   }
   const until = performance.now() + patienceMs
   // oxlint-disable-next-line no-unmodified-loop-condition -- the end of the process modifies it
