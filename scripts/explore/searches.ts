@@ -84,6 +84,7 @@ export const searches: readonly Search[] = [
   {
     name: 'recreate: 2 controllers, 3 versions, 2 edits',
     bounds: { spec: routerSpec({ strategy: 'Recreate' }, { replicas: 1 }), versions: 3, edits: 2 },
+    length: 'Long',
   },
   {
     name: 'recreate: 2 controllers, 3 versions, 2 edits, a pod lost',
