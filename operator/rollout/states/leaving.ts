@@ -19,6 +19,7 @@ import {
   withoutDeadline,
 } from '../decision.ts'
 import type { Trouble } from '../observed.ts'
+import { stopsStableFirst } from '../steps.ts'
 import { cut } from '../text.ts'
 import { allRequests, isAcknowledged, newSetting, weightOf, type Traffic } from '../traffic.ts'
 
@@ -77,15 +78,20 @@ const leave = (situation: Situation, candidate: Candidate, outcome: Outcome): De
     outcome,
   }
   const home = rollout.stable === undefined ? 'no revision' : rollout.stable.revision
-  const words = isStopped(rollout) ? `${home} starts again.` : `Requests go to ${home} now.`
+  const words = isStopped(situation) ? `${home} starts again.` : `Requests go to ${home} now.`
   const decision = move(situation, left, reason as Trouble['reason'], `${message} ${words}`, homeward(situation))
   return by === undefined || decision.kind !== 'Move'
     ? decision
     : { ...decision, transition: { ...decision.transition, by } }
 }
 
-/** Whether stable gets nothing so that its pods could be stopped; somebody may still be about to stop them. */
-const isStopped = ({ stable, traffic }: Rollout): boolean => stable !== undefined && traffic?.weights.length === 0
+/**
+ * Whether stable gets nothing so that its pods could be stopped, be it that nobody does or the candidate gets all already;
+ * somebody may still be about to stop them.
+ */
+const isStopped = ({ spec, rollout: { stable, traffic } }: Situation): boolean =>
+  stable !== undefined &&
+  (traffic?.weights.length === 0 || (stopsStableFirst(spec) && weightOf(traffic, stable.revision) === 0))
 
 /**
  * Requests go to stable at once. Where it was being stopped, its Deployment is stamped anew first: a scale-down that
@@ -93,9 +99,12 @@ const isStopped = ({ stable, traffic }: Rollout): boolean => stable !== undefine
  */
 const homeward = (situation: Situation): Partial<Rollout> => {
   const { stable } = situation.rollout
-  if (stable === undefined || !isStopped(situation.rollout)) return { traffic: homeSetting(situation) }
+  if (stable === undefined || !isStopped(situation)) return { traffic: homeSetting(situation) }
+  const isAnswered = situation.rollout.traffic?.weights.length !== 0
   const rollouts = nextNumber(situation)
-  return { stable: { ...stable, rollout: rollouts }, rollouts }
+  // The candidate is not to be asked any more either.
+  const traffic = newSetting(situation.rollout.traffic, situation.seen, {})
+  return { stable: { ...stable, rollout: rollouts }, rollouts, ...(isAnswered && { traffic }) }
 }
 
 export const leaving = (situation: Situation, candidate: Candidate): Decision => {
