@@ -47,19 +47,6 @@ const theirs = await peer(report).catch((error: unknown): Program | undefined =>
   return undefined
 })
 
-const world = await createWorld(models, report)
-const children = await followChildren(world)
-let samples: Samples = {}
-try {
-  const bench: Bench = { ours, theirs, world, children, quick, faultSeconds, report }
-  // oxlint-disable-next-line no-await-in-loop -- two phases at once would measure each other
-  for (const name of phaseNames) if (chosen.includes(name)) samples = { ...samples, [name]: await phases[name](bench) }
-} finally {
-  await children.close()
-  await world.close()
-}
-
-const goals = completed(goalsOf(samples, missing), earlier)
 const machine = {
   cpu: cpus()[0]?.model,
   cores: cpus().length,
@@ -72,13 +59,32 @@ const versions = {
   kubernetes: KUBERNETES_VERSION,
   controllerRuntime: /controller-runtime (v\S+)/.exec(goMod)?.[1],
 }
+let samples: Samples = {}
+const goals = (): Goal[] => completed(goalsOf(samples, missing), earlier)
+/** After each phase: a run that is cut off has not been for nothing. */
+const save = async (): Promise<void> => {
+  if (values.json === undefined) return
+  await writeFile(values.json, `${JSON.stringify({ machine, versions, models, goals: goals(), samples }, null, 2)}\n`)
+}
+
+const world = await createWorld(models, report)
+const children = await followChildren(world)
+try {
+  const bench: Bench = { ours, theirs, world, children, quick, faultSeconds, report }
+  for (const name of phaseNames) {
+    if (!chosen.includes(name)) continue
+    samples = { ...samples, [name]: await phases[name](bench) }
+    await save()
+  }
+} finally {
+  await children.close()
+  await world.close()
+}
+
 const load = machine.loadAverage.map((average) => average.toFixed(1)).join(' ')
 console.log(`${models} ModelDeployments, ${world.objects} objects of theirs in the caches`)
-console.log(`${machine.cores} × ${machine.cpu}, ${machine.memoryGib} GiB, load ${load}`)
+console.log(`${machine.cores} × ${machine.cpu}, ${machine.memoryGib} GiB, load at the start ${load}`)
 console.log(
   `node ${versions.node}, Kubernetes ${versions.kubernetes}, controller-runtime ${versions.controllerRuntime}\n`,
 )
-console.log(pageOf(goals, samples))
-if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ machine, versions, models, goals, samples }, null, 2)}\n`)
-}
+console.log(pageOf(goals(), samples))

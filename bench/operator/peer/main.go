@@ -79,7 +79,7 @@ func run(metricsAddress, healthAddress, namespace string, syncPeriod time.Durati
 			DefaultTransform:             cache.TransformStripManagedFields(),
 			DefaultUnsafeDisableDeepCopy: &uncopied,
 			ByObject: map[client.Object]cache.ByObject{
-				&ModelRevision{}:             managed,
+				&ModelRevision{}:             {Label: managed.Label, Transform: withDefaults},
 				&appsv1.Deployment{}:         managed,
 				&batchv1.Job{}:               managed,
 				&corev1.Service{}:            managed,
@@ -135,6 +135,25 @@ func run(metricsAddress, healthAddress, namespace string, syncPeriod time.Durati
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// The API server fills in what a probe leaves open; without it here every Deployment would differ, and be written, always.
+func withDefaults(object any) (any, error) {
+	revision, ok := object.(*ModelRevision)
+	if !ok {
+		return object, nil
+	}
+	revision.SetManagedFields(nil)
+	for _, container := range revision.Spec.PodTemplate.Spec.Containers {
+		for _, probe := range []*corev1.Probe{container.LivenessProbe, container.ReadinessProbe, container.StartupProbe} {
+			if probe == nil {
+				continue
+			}
+			probe.SuccessThreshold = max(probe.SuccessThreshold, 1)
+			probe.TimeoutSeconds = max(probe.TimeoutSeconds, 1)
+		}
+	}
+	return object, nil
 }
 
 // Runs on standby replicas too.
