@@ -19,24 +19,28 @@ const clients = async (world: World): Promise<readonly RunningLoad[]> => [
   await world.load({ keepAlive: false, rate: 30, workers: 16 }),
 ]
 
-/** @param deed returns when it has killed something, in milliseconds since the epoch; undefined where nothing is killed */
+type Killing = Awaited<ReturnType<typeof killPod>>
+
+/** @param deed returns when it has killed something; undefined where nothing is killed */
 const under = async (
   world: World,
   load: (world: World) => Promise<readonly RunningLoad[]>,
-  deed: () => Promise<number | undefined>,
+  deed: () => Promise<Killing | undefined>,
 ): Promise<Loss> => {
   await world.whole()
   const running = await load(world)
   await sleep(1000)
-  const killedAt = await deed()
+  const killing = await deed()
   await sleep(1000)
-  return lossOf(await Promise.all(running.map((one) => one.stop())), killedAt)
+  return lossOf(await Promise.all(running.map((one) => one.stop())), killing)
 }
 
-const lossOf = (summaries: readonly Summary[], killedAt: number | undefined): Loss => {
+const lossOf = (summaries: readonly Summary[], killing: Killing | undefined): Loss => {
   const failures = summaries.flatMap((summary) => summary.failures)
   const sum = (figure: (summary: Summary) => number): number => summaries.reduce((total, one) => total + figure(one), 0)
-  const inFlight = failures.filter(({ sentAt, at }) => killedAt !== undefined && sentAt <= killedAt && at >= killedAt)
+  const inFlight = failures.filter(
+    ({ sentAt, at }) => killing !== undefined && sentAt <= killing.until && at >= killing.from,
+  )
   return {
     sent: sum((s) => s.sent),
     failed: sum((s) => s.failed),

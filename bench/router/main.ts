@@ -40,7 +40,8 @@ const measure = async <T>(
   work: () => Promise<T>,
   tell: (found: T) => Goal[],
 ) => {
-  if (only !== undefined && !only.includes(name)) return
+  const group = name.endsWith('_failed') ? 'losses' : name
+  if (only !== undefined && !only.includes(group) && !only.includes(name)) return
   report(name)
   try {
     const found = await work()
@@ -63,7 +64,7 @@ const note = (found: readonly Goal[]): void => {
     )
 }
 const lost = (name: GoalName, work: () => Promise<Loss>): Promise<void> =>
-  measure(only?.includes('losses') === true ? 'losses' : name, [name], work, (loss) => [
+  measure(name, [name], work, (loss) => [
     goal(
       name,
       [loss.beyond],

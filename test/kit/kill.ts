@@ -39,25 +39,25 @@ export const killOperator = async ({ owned, shell }: Cluster, podToo: boolean): 
  * Kills what runs in one container, or in all of a pod's. Where the node is not ours its pod is deleted by force, which
  * is the same signal a little later.
  *
- * @returns when the signal was sent, in milliseconds since the epoch
+ * @returns when the first signal was sent and when the last had been, in milliseconds since the epoch
  */
 export const killPod = async (
   { owned, shell }: Cluster,
   where: string,
   name: string,
   container?: string,
-): Promise<number> => {
+): Promise<{ readonly from: number; readonly until: number }> => {
   if (!owned) {
-    const sentAt = Date.now()
+    const from = Date.now()
     await shell.kubectl(['delete', 'pod', name, '-n', where, '--grace-period=0', '--force'])
-    return sentAt
+    return { from, until: Date.now() }
   }
   const pod = await shell.json<Pods['items'][number]>(['get', 'pod', name, '-n', where])
   const pids = await pidsIn(running(pod, container))
   if (pids.length === 0) throw new Error(`nothing runs in ${where}/${name} ${container ?? ''}`)
-  const sentAt = Date.now()
+  const from = Date.now()
   for (const pid of pids) process.kill(pid, 'SIGKILL')
-  return sentAt
+  return { from, until: Date.now() }
 }
 
 const killProcesses = async (shell: Shell): Promise<void> => {
