@@ -171,9 +171,9 @@ const stopClients = async (shell: Shell): Promise<void> => {
 /** kubectl makes its columns as wide as this one table needs; rows of several tables are lined up by the header instead. */
 const inColumns = (header: string, row: string): string =>
   [...header.matchAll(/\S+\s*/g)]
-    .map((column) =>
+    .map((column, i, all) =>
       row
-        .slice(column.index, column.index + column[0].length)
+        .slice(column.index, i === all.length - 1 ? undefined : column.index + column[0].length)
         .trim()
         .padEnd(14),
     )
