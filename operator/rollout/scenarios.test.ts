@@ -637,6 +637,21 @@ describe('what random lives have found', () => {
     ])
   })
 
+  test('a record deleted while stable is being stopped, and a spec that changes then: stable is started again', () => {
+    const p = updating({ capacity: 'Recreate' }, 1)
+    p.reach('Provisioning')
+    p.play({ do: 'rounds', count: 1, lucky: true })
+    expect(p.world.rollout.traffic?.weights).toEqual([])
+    p.play({ do: 'lose', what: 'revision', version: 2 })
+    p.play({ do: 'rounds', count: 1, lucky: true })
+    expect(p.place).toBe('Pending')
+    p.world = withTarget(p.world, 1)
+    p.play({ do: 'rounds', count: 1, lucky: true })
+    expect(p.place).toBe('Superseding')
+    expect(p.calm()).toBe(true)
+    expect([p.world.rollout.stable?.hash, p.weight(1)]).toEqual(['1', 1000])
+  })
+
   test('the pods of a first version that was dropped go, though nobody was ever sent to it', () => {
     const p = new Player({ first: true, replicas: 1, rollout: {} })
     players.push(p)

@@ -59,7 +59,7 @@ export const transitions: { readonly [From in Place]?: { readonly [To in Place]?
       'the spec goes back to the previous revision, stable fails, or a person steps back; pods are missing',
     'Promoting.Shift': 'the same, and every pod is there: the epoch with 100 % is written',
   },
-  Pending: { Provisioning: 'the model is resolved and its ModelRevision written', ...dropped },
+  Pending: { Provisioning: 'the model is resolved and its ModelRevision written', ...dropped, ...backwards },
   Provisioning: {
     Pending: 'its ModelRevision was deleted',
     Provisioning: 'capacity Recreate: routers stop sending, then stable stops',
