@@ -165,9 +165,9 @@ describe('a spec that cannot be honoured', () => {
   test('a field that this release cannot do is named, the old version serves on, and a corrected spec goes on', async () => {
     await stage.apply('early', spec('1'))
     await stage.ready('early')
-    await stage.apply('early', { model: { uri: uriOf('2') }, runtime: { device: 'GPU' } })
+    await stage.apply('early', { model: { uri: uriOf('2') }, rollout: { capacity: 'Borrow' } })
     const { message } = await stage.says('early', 'Stalled', 'True', 'NotImplemented')
-    expect(message).toMatch(/^This release cannot do: spec.runtime.device \(found GPU; use CPU\)\. .* keeps serving\.$/)
+    expect(message).toMatch(/^This release cannot do: spec.rollout.capacity \(found Borrow; use Surge\)\. .* keeps serving\.$/)
     expect(conditionOf(await stage.get('early'), 'Available')?.status).toBe('True')
     expect(await jobNames('early')).toEqual([`${revisionOf('early', spec('1'))}-resolve`])
     await stage.apply('early', spec('2'))
