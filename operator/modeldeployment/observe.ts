@@ -100,7 +100,7 @@ export const observe = async (
     resolution,
     resolved,
     trouble: resolveTrouble,
-  } = await resolving(client, deployment, revisions, ownJobs, runtimeImage)
+  } = await resolving(client, capacity, deployment, revisions, ownJobs, runtimeImage)
   const { candidate, stable } = deployment.status ?? {}
   const replacing = candidate === undefined || candidate.state === 'Pending' ? undefined : candidate.revision
   const refused: Trouble | undefined =
@@ -163,6 +163,7 @@ const revisionFacts = ({ metadata, spec }: ModelRevision): RevisionFacts => ({
 /** The candidate's resolve Job, as far as it has come; before it starts, whether the API server would take the pods at all. */
 const resolving = async (
   client: KubeClient,
+  capacity: CapacityLook,
   deployment: ModelDeployment,
   revisions: readonly ModelRevision[],
   ownJobs: readonly Job[],
@@ -187,7 +188,8 @@ const resolving = async (
   // A pod that has ended is no trouble but a result, as soon as the Job's controller says so: a verdict before that
   // would take the Job away as one that still runs, and its log with it.
   const atWork = jobPods.filter((pod) => pod.status?.phase !== 'Failed')
-  const trouble = outcome.resolution.kind === 'Running' ? troubleOf(atWork) : undefined
+  const trouble =
+    outcome.resolution.kind === 'Running' ? await numbered(troubleOf(atWork), atWork, capacity) : undefined
   return { ...outcome, ...(trouble && { trouble }) }
 }
 
@@ -313,12 +315,16 @@ const troubleOfRevision = async (
       fatal: false,
     }
   const found = await readPods(client, deployment, `${labelKeys.revision}=${workload.metadata.name}`)
-  const trouble = troubleOf(found)
-  return trouble?.reason === 'InsufficientCapacity' ? withNumbers(trouble, found, capacity) : trouble
+  return numbered(troubleOf(found), found, capacity)
 }
 
-/** What is asked and what is free; the scheduler's own words where this operator may not look at nodes. */
-const withNumbers = async (trouble: Trouble, found: readonly PodView[], capacity: CapacityLook): Promise<Trouble> => {
+/** A shortage with what is asked and what is free; the scheduler's own words where this operator may not look at nodes. */
+const numbered = async (
+  trouble: Trouble | undefined,
+  found: readonly PodView[],
+  capacity: CapacityLook,
+): Promise<Trouble | undefined> => {
+  if (trouble?.reason !== 'InsufficientCapacity') return trouble
   const waiting = found.filter(waitsForRoom)
   const [first] = waiting
   const occupancy = await capacity.now()

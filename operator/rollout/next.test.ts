@@ -293,6 +293,17 @@ describe('what goes wrong', () => {
     expect(world.rollout.stable?.revision).toBe('fraud-2')
   })
 
+  test('a fetch that waits for room waits for as long as it takes, too', () => {
+    const world = failing({ kind: 'Running' })
+    world.trouble = { reason: 'InsufficientCapacity', message: 'Free: a 0 of 2 cpu.', fatal: false }
+    for (let hour = 0; hour < 24; hour++) {
+      world.step()
+      world.now += 60 * minute
+    }
+    expect(world.rollout.candidate).toMatchObject({ state: 'Pending', reason: 'InsufficientCapacity' })
+    expect(world.rollout.candidate?.deadlineAt).toBeUndefined()
+  })
+
   test('a pod that becomes ready moves the deadline, because the deadline counts time without progress', () => {
     const world = failing(resolved(2))
     for (let i = 0; i < 5; i++) {

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => scene.close())
 
 const [first, second] = [specOf('first', 2), specOf('second', 2)]
-const made = ['jobs.batch', 'modelrevisions.slipway.dev', 'deployments.apps', 'services']
+const made = ['jobs.batch', 'modelrevisions.slipway.dev', 'deployments.apps', 'services', 'poddisruptionbudgets.policy']
 const status = 'modeldeployments.slipway.dev/status'
 /** More status writes than a rollout ever makes; the loop ends with the first that has survived. */
 const most = 30

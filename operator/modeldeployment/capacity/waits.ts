@@ -3,4 +3,4 @@ import type { Candidate } from '../../api/modeldeployment.ts'
 
 /** No user is affected, and nobody but the cluster can help: it is told as Stalled, and goes on by itself. */
 export const isOutOfRoom = (candidate: Candidate | undefined): boolean =>
-  candidate?.state === 'Provisioning' && candidate.reason === 'InsufficientCapacity'
+  (candidate?.state === 'Pending' || candidate?.state === 'Provisioning') && candidate.reason === 'InsufficientCapacity'

@@ -15,7 +15,7 @@ export const isHeld = ({ spec, seen }: Situation, candidate: Candidate): boolean
 
 /** Pods that no user waits for, and that start by themselves when there is room: no deadline counts that time. */
 export const awaitsRoom = ({ seen }: Situation, { state }: Candidate): boolean =>
-  state === 'Provisioning' && seen.trouble?.reason === 'InsufficientCapacity'
+  (state === 'Pending' || state === 'Provisioning') && seen.trouble?.reason === 'InsufficientCapacity'
 
 /** Its pods for this step are ready, and its Deployment carries the number of this rollout. */
 export const isProvisioned = (seen: Observed, candidate: Candidate): boolean => {
