@@ -77,5 +77,7 @@ test('an empty overlay changes nothing, laying the same overlay twice is laying 
       expect(overlay(once, b)).toEqual(once)
       expect(a).toEqual(before)
     }),
+    // What every object has without saying so is no field of it.
+    { examples: [[{}, { plain: { valueOf: [false] } }]] },
   )
 })

@@ -1,16 +1,16 @@
 // spec.podTemplate laid over the pod template that Slipway renders, by Kubernetes' own strategic-merge keys. Pure.
 
 /** Lists that Kubernetes merges by a key of their items; any other list is replaced as a whole. */
-const mergeKeys: Readonly<Record<string, string>> = {
-  containers: 'name',
-  initContainers: 'name',
-  volumes: 'name',
-  env: 'name',
-  imagePullSecrets: 'name',
-  volumeMounts: 'mountPath',
-  ports: 'containerPort',
-  hostAliases: 'ip',
-}
+const mergeKeys: ReadonlyMap<string, string> = new Map([
+  ['containers', 'name'],
+  ['initContainers', 'name'],
+  ['volumes', 'name'],
+  ['env', 'name'],
+  ['imagePullSecrets', 'name'],
+  ['volumeMounts', 'mountPath'],
+  ['ports', 'containerPort'],
+  ['hostAliases', 'ip'],
+])
 
 /**
  * Lays `over` on `base` and returns a new value: objects are merged, keyed lists are merged by their key
@@ -21,18 +21,19 @@ const mergeKeys: Readonly<Record<string, string>> = {
 export const overlay = (base: unknown, over: unknown, field = ''): unknown => {
   if (over === undefined) return base
   if (isObject(over)) return overlayObject(isObject(base) ? base : {}, over)
-  const key = mergeKeys[field]
+  const key = mergeKeys.get(field)
   if (Array.isArray(base) && Array.isArray(over) && key !== undefined) return overlayList(base, over, key)
   return over
 }
 
 const overlayObject = (base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> => {
-  const merged: Record<string, unknown> = { ...base }
+  // A field may have any name, valueOf and __proto__ too.
+  const merged = new Map(Object.entries(base))
   for (const [field, value] of Object.entries(over)) {
-    if (value === null) delete merged[field]
-    else merged[field] = overlay(merged[field], value, field)
+    if (value === null) merged.delete(field)
+    else merged.set(field, overlay(merged.get(field), value, field))
   }
-  return merged
+  return Object.fromEntries(merged)
 }
 
 const overlayList = (base: readonly unknown[], over: readonly unknown[], key: string): unknown[] => {
