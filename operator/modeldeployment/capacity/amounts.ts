@@ -92,9 +92,13 @@ const decimal = (milli: bigint, digits = 3): string => {
   return fraction === '' ? String(whole) : `${whole}.${fraction}`
 }
 
+/** Devices first, then by name: the API server keeps no order, and the same shortage is to be told in the same words. */
+export const sorted = (amounts: Amounts): readonly (readonly [name: string, amount: bigint])[] =>
+  Object.entries(amounts).toSorted(([a], [b]) => Number(b.includes('/')) - Number(a.includes('/')) || (a < b ? -1 : 1))
+
 /** `1 nvidia.com/gpu, 0.5 cpu and 2Gi memory`. */
 export const listed = (amounts: Amounts): string => {
-  const words = Object.entries(amounts)
+  const words = sorted(amounts)
     .filter(([, value]) => value > 0n)
     .map(([name, value]) => `${inWords(name, value)} ${name}`)
   const last = words.pop()

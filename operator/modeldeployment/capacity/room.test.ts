@@ -42,6 +42,17 @@ describe('the room that is left', () => {
     )
   })
 
+  test('is told in the same words whatever the order that the API server gives', () => {
+    const nodes = [node('a', { pods: '110' })]
+    const requests = [
+      { cpu: '1', 'nvidia.com/gpu': '1', memory: '1Gi' },
+      { memory: '1Gi', 'nvidia.com/gpu': '1', cpu: '1' },
+    ]
+    const [one, other] = requests.map((r) => roomFor(asking(r), 1, { nodes, pods: [] }))
+    expect(one).toContain('asks for 1 nvidia.com/gpu, 1 cpu and 1Gi memory.')
+    expect(other).toBe(one)
+  })
+
   test('counts pods too: a node can be full of small ones', () => {
     const nodes = [node('a', { cpu: '2', pods: '1' })]
     expect(roomFor(asking({ cpu: '1' }), 1, { nodes, pods: [taking('a', {})] })).toContain('Free: a 0 of 1 pods.')

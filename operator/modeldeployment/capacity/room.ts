@@ -1,7 +1,7 @@
 // Which room is left on which node for a pod that no node takes, in numbers. Pure. Whether a pod fits is the scheduler's
 // word and nobody else's: this only says what it asks for and what there is.
 import type { Node, Pod } from '../../kube/resources.ts'
-import { amountsOf, inWords, listed, read, total, type Amounts, type PodResources } from './amounts.ts'
+import { amountsOf, inWords, listed, read, sorted, total, type Amounts, type PodResources } from './amounts.ts'
 import { barred, type Placement } from './placement.ts'
 
 /** The nodes of the cluster, and the pods that take room on them. */
@@ -43,8 +43,8 @@ const freeOf = (node: Node, asked: Amounts, pods: readonly Pod[]): string => {
   const there = pods.filter(({ spec }) => spec?.nodeName === node.metadata.name)
   const taken = total(there.map(({ spec }) => ({ ...amountsOf(spec ?? {}), pods: 1000n })))
   const left = (name: string): bigint => (has[name] ?? 0n) - (taken[name] ?? 0n)
-  const lacking = Object.entries(asked).filter(([name, amount]) => left(name) < amount)
-  const told = lacking.length > 0 ? lacking : Object.entries(asked)
+  const lacking = sorted(asked).filter(([name, amount]) => left(name) < amount)
+  const told = lacking.length > 0 ? lacking : sorted(asked)
   const words = told.map(([name]) =>
     has[name] === undefined
       ? `no ${name}`
