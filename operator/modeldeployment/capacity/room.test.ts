@@ -35,7 +35,10 @@ describe('the room that is left', () => {
   })
 
   test('counts devices by their name, and says where there is none of the kind', () => {
-    const nodes = [node('a', { cpu: '2', 'nvidia.com/gpu': '2', pods: '110' }), node('b', { cpu: '2', pods: '110' })]
+    const nodes = [
+      node('a', { cpu: '2', 'nvidia.com/gpu': '2', pods: '110' }),
+      node('b', { cpu: '2', 'nvidia.com/gpu': '0', pods: '110' }),
+    ]
     const pods = [taking('a', { 'nvidia.com/gpu': '2' })]
     expect(roomFor(asking({ 'nvidia.com/gpu': '1' }), 1, { nodes, pods })).toBe(
       '1 pod waits for room and asks for 1 nvidia.com/gpu. Free: a 0 of 2 nvidia.com/gpu; b no nvidia.com/gpu.',

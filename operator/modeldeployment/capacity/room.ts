@@ -46,7 +46,8 @@ const freeOf = (node: Node, asked: Amounts, pods: readonly Pod[]): string => {
   const lacking = sorted(asked).filter(([name, amount]) => left(name) < amount)
   const told = lacking.length > 0 ? lacking : sorted(asked)
   const words = told.map(([name]) =>
-    has[name] === undefined
+    // A device plugin that has gone leaves a zero behind.
+    has[name] === undefined || has[name] === 0n
       ? `no ${name}`
       : `${inWords(name, left(name) < 0n ? 0n : left(name))} of ${inWords(name, has[name])} ${name}`,
   )
