@@ -59,12 +59,16 @@ const versions = {
   kubernetes: KUBERNETES_VERSION,
   controllerRuntime: /controller-runtime (v\S+)/.exec(goMod)?.[1],
 }
+const at = new Date().toISOString()
 let samples: Samples = {}
 const goals = (): Goal[] => completed(goalsOf(samples, missing), earlier)
 /** After each phase: a run that is cut off has not been for nothing. */
 const save = async (): Promise<void> => {
   if (values.json === undefined) return
-  await writeFile(values.json, `${JSON.stringify({ machine, versions, models, goals: goals(), samples }, null, 2)}\n`)
+  await writeFile(
+    values.json,
+    `${JSON.stringify({ bench: 'operator', at, quick, machine, versions, models, goals: goals(), samples }, null, 2)}\n`,
+  )
 }
 
 const world = await createWorld(models, report)
