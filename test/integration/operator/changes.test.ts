@@ -167,7 +167,9 @@ describe('a spec that cannot be honoured', () => {
     await stage.ready('early')
     await stage.apply('early', { model: { uri: uriOf('2') }, rollout: { capacity: 'Borrow' } })
     const { message } = await stage.says('early', 'Stalled', 'True', 'NotImplemented')
-    expect(message).toMatch(/^This release cannot do: spec.rollout.capacity \(found Borrow; use Surge\)\. .* keeps serving\.$/)
+    expect(message).toMatch(
+      /^This release cannot do: spec.rollout.capacity \(found Borrow; use Surge\)\. .* keeps serving\.$/,
+    )
     expect(conditionOf(await stage.get('early'), 'Available')?.status).toBe('True')
     expect(await jobNames('early')).toEqual([`${revisionOf('early', spec('1'))}-resolve`])
     await stage.apply('early', spec('2'))
