@@ -29,7 +29,7 @@ test: install ## unit, property, integration and fault tests on a real kube-apis
 	@npm run --silent test:unit
 	@npm run --silent test:integration
 	@npm run --silent test:faults
-	@npm run --silent explore -- --ci --max-states 1500000 --fuzz 100000 --seed 1
+	@npm run --silent explore -- --ci --max-states 2000000 --fuzz 100000 --seed 1
 
 e2e: install ## real node, real images, Helm, kubectl (root, or KUBECONFIG)
 	@npm run --silent test:e2e

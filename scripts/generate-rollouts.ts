@@ -144,6 +144,6 @@ const checks = `## How it is checked
 settings late, two operators that read at one moment and act at another, crashes, edits, lost pods, replaced routers,
 passing hours, commands. It asks the invariants after every step, and whether a settled state can still be reached
 without a further fault. With \`-- --fuzz 100000\` it also lives random lives with everything else that can happen. What
-\`make test\` runs of it, \`npm run explore -- --ci --max-states 1500000 --fuzz 100000\`, leaves out the longest search.
+\`make test\` runs of it, \`npm run explore -- --ci --max-states 2000000 --fuzz 100000\`, leaves out the longest search.
 \`operator/rollout/explore.test.ts\` does the same within small bounds, and shows that without acknowledgements, without
 epochs that only rise, or without fencing a revision is taken away under its users.`

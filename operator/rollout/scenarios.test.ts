@@ -650,6 +650,18 @@ describe('what random lives have found', () => {
     expect([p.world.rollout.stable?.hash, p.weight(1)]).toEqual(['1', 1000])
   })
 
+  test('a capacity that is changed while stable is stopped: a scale-down planned before comes too late', () => {
+    const p = updating({}, 1)
+    p.play({ do: 'policy', rollout: { capacity: 'Recreate' } })
+    p.play({ do: 'rounds', count: 4, lucky: true })
+    p.play({ do: 'plan', controller: 0 })
+    p.play({ do: 'policy', rollout: { capacity: 'Borrow' } })
+    p.play({ do: 'rounds', count: 2, lucky: true })
+    p.play({ do: 'perform', controller: 0 })
+    expect(p.violations).toEqual([])
+    promoted(p, 2)
+  })
+
   test('the pods of a first version that was dropped go, though nobody was ever sent to it', () => {
     const p = new Player({ first: true, replicas: 1, rollout: {} })
     players.push(p)

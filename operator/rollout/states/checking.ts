@@ -44,6 +44,13 @@ export const provisioning = (situation: Situation, persisted: Candidate): Decisi
       lost,
     )
   }
+  // A scale-down of stable that was planned before can still be carried out; on the way back stable is stamped anew.
+  if (!stopsStableFirst(spec) && rollout.stable !== undefined && rollout.traffic?.weights.length === 0)
+    return drop(
+      situation,
+      persisted,
+      `${rollout.stable.revision} was stopped for ${revision}, and the spec does not ask for that any more: ${revision} begins again.`,
+    )
   const replicas = podsFor(spec, rollout, persisted, firstStep(situation).step.weight)
   const candidate = { ...persisted, replicas }
   const held = isHeld(situation, candidate)
