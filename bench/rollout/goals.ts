@@ -1,4 +1,5 @@
 // The goals by name, what was measured, and whether it was met. Pure.
+import { ascending, columns, round } from '../figures.ts'
 
 interface Target {
   readonly op: '<='
@@ -35,16 +36,11 @@ export interface Goal extends Target {
 export type Fold = (sorted: readonly number[]) => number
 
 export const sum: Fold = (samples) => samples.reduce((total, sample) => total + sample, 0)
-export const median: Fold = (sorted) => quantile(sorted, 0.5)
-export const p99: Fold = (sorted) => quantile(sorted, 0.99)
 export const worst: Fold = (sorted) => sorted.at(-1) ?? NaN
-
-const quantile = (sorted: readonly number[], share: number): number =>
-  sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN
 
 export const goal = (name: GoalName, fold: Fold, samples: readonly number[], reason = 'nothing was measured'): Goal => {
   const { op, target } = targets[name]
-  const sorted = samples.toSorted((a, b) => a - b)
+  const sorted = ascending(samples)
   const [low, high] = [sorted[0], sorted.at(-1)]
   if (low === undefined || high === undefined)
     return { name, value: null, low: null, high: null, op, target, met: false, reason }
@@ -54,8 +50,8 @@ export const goal = (name: GoalName, fold: Fold, samples: readonly number[], rea
 
 /** Goals as a table for people. */
 export const tableOf = (goals: readonly Goal[]): string => {
-  const show = (value: number | null): string => (value === null ? '-' : String(Math.round(value * 1000) / 1000))
-  const rows = [
+  const show = (value: number | null): string => (value === null ? '-' : String(round(value)))
+  return columns([
     ['goal', 'value', 'low', 'high', 'target', 'met'],
     ...goals.map(({ name, value, low, high, target, met, reason }) => [
       name,
@@ -65,12 +61,5 @@ export const tableOf = (goals: readonly Goal[]): string => {
       `<= ${target}`,
       met ? 'yes' : `no${reason === undefined ? '' : `: ${reason}`}`,
     ]),
-  ]
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd()
-  return rows.map(line).join('\n')
+  ])
 }

@@ -1,11 +1,11 @@
 // npm run bench:rollout -- [--json FILE] [--quick] [--runs N] [--drains N] [--seed N] [--cluster NAME] [--only chaos,loss,…]
 // Rollouts on two real nodes under constant load while things go wrong, and a table of goals. Mode Router, strategy Canary.
 import { writeFile } from 'node:fs/promises'
-import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { down } from '../../test/cluster/lifecycle.ts'
 import { KUBERNETES_VERSION } from '../../test/cluster/version.ts'
-import { goal, median, p99, sum, tableOf, worst, type Goal } from './goals.ts'
+import { machineNow, median, p99 } from '../figures.ts'
+import { goal, sum, tableOf, worst, type Goal } from './goals.ts'
 import { chaos, nodeLoss, promotion, upgrade, type Chaos, type NodeLoss, type Promotion } from './measure.ts'
 import { openScene } from './scene.ts'
 import { begin } from './stories.ts'
@@ -129,12 +129,7 @@ const goals: Goal[] = [
   ),
   goal('upgrade_restarts', sum, upgrades, missing),
 ]
-const machine = {
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
-  memoryGib: Math.round(totalmem() / 2 ** 30),
-  loadAverage: loadavg(),
-}
+const machine = machineNow()
 const versions = { node: process.version, kubernetes: KUBERNETES_VERSION }
 const load = machine.loadAverage.map((value) => Math.round(value * 10) / 10).join(' ')
 console.log(`seed ${seed}; ${machine.cores} × ${machine.cpu}, ${machine.memoryGib} GiB, load ${load}`)
