@@ -57,6 +57,19 @@ describe('the shares that a router says it gives', () => {
     }
   })
 
+  test('go with what the applied epoch asked for, so that its number alone is not believed', () => {
+    const asked = ({ revisions, mirror }: Setting) => ({
+      weights: Object.fromEntries(revisions.flatMap(({ name, weight }) => (weight > 0 ? [[name, weight]] : []))),
+      ...(mirror && { mirror: mirror.revision }),
+    })
+    const [current] = stateOf([withCanaryAt(200)], 0).models
+    expect(current?.applied).toEqual(asked(withCanaryAt(200)))
+    // What is wanted has another number and is on its way: what was noted as applied is told.
+    const [behind] = stateOf([withCanaryAt(0), { ...withCanaryAt(500), epoch: setting.epoch + 1 }], 0).models
+    expect(behind).toMatchObject({ appliedEpoch: setting.epoch, wantedEpoch: setting.epoch + 1 })
+    expect(behind?.applied).toEqual(asked(setting))
+  })
+
   test('are known of the last eight versions, and of no model that has gone', () => {
     const weights = new RecentWeights()
     for (let i = 0; i < 10; i += 1) weights.note('a', `v${i}`, { x: i })

@@ -19,6 +19,16 @@ describe('an epoch', () => {
     expect(isAcknowledged([], 0)).toBe(false)
   })
 
+  test('carries what the epoch asked of the router, which its number alone does not tell', () => {
+    const answer = answerOf('a', 3, {})
+    const applied = { weights: { 'fraud-1': 1000 } }
+    const [model] = answer.state?.models ?? []
+    if (answer.state === undefined || model === undefined) throw new Error('the fixture has no model')
+    const told = { ...answer, state: { ...answer.state, models: [{ ...model, applied }] } }
+    expect(routerFacts([told], uid)[0]?.applied).toEqual(applied)
+    expect(routerFacts([answer], uid)[0]).not.toHaveProperty('applied')
+  })
+
   test('waits for a router that does not answer, and says why', () => {
     const silent: Answer = { router: 'b', ready: true, terminating: false, hasServed: true, error: 'refused' }
     const facts = routerFacts([answerOf('a', 3, {}), silent], uid)
