@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import { leases } from '../../operator/kube/resources.ts'
 import { eventually } from '../integration/operator/eventually.ts'
 import { leading } from '../integration/operator/process.ts'
-import { openScene, passed, specOf, type Scene } from './scene.ts'
+import { begun, openScene, passed, specOf, type Scene } from './scene.ts'
 
-jest.setTimeout(180_000)
+jest.setTimeout(300_000)
 
 let scene: Scene
 
@@ -31,7 +31,7 @@ test('a clock that jumps an hour ahead, and two back, loses no lease, ends no de
     (await stage.client.get(leases, stage.namespace, 'slipway-operator')).metadata.resourceVersion
   for (const model of ['1', '2']) {
     await stage.apply('jumping', specOf(model))
-    await stage.until('jumping', 'has begun', ({ status }) => status?.candidate !== undefined)
+    await stage.until('jumping', 'has begun', begun('jumping', specOf(model)))
     const heard = operator.log.length
     operator.signal('SIGUSR2')
     await eventually('the clock has jumped', () =>

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import { eventually } from '../integration/operator/eventually.ts'
 import { leading } from '../integration/operator/process.ts'
-import { openScene, passed, specOf, straightOn, type Scene } from './scene.ts'
+import { begun, openScene, passed, specOf, straightOn, type Scene } from './scene.ts'
 
-jest.setTimeout(180_000)
+jest.setTimeout(300_000)
 
 let scene: Scene
 
@@ -25,7 +25,7 @@ test('a leader that is frozen in a rollout past its lease writes nothing when it
   const [credentialOfOld = ''] = new Set((await stage.audit.writes()).map(({ credential }) => credential))
 
   await stage.apply('shared', specOf('2'))
-  await stage.until('shared', 'has begun', ({ status }) => status?.candidate !== undefined)
+  await stage.until('shared', 'has begun', begun('shared', specOf('2')))
   old.signal('SIGSTOP')
   await leading(next)
   await stage.ready('shared')

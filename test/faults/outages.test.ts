@@ -10,7 +10,7 @@ import { grant, renderRights } from '../integration/operator/rights.ts'
 import { revisionOf } from '../integration/operator/stage.ts'
 import { faultMs, testMs } from './length.ts'
 import { restart } from './restart.ts'
-import { openScene, specOf, type Scene } from './scene.ts'
+import { begun, openScene, specOf, type Scene } from './scene.ts'
 
 jest.setTimeout(testMs)
 
@@ -41,7 +41,7 @@ afterAll(() => scene.close())
 test.each(['etcd', 'kube-apiserver'] as const)('%s is restarted in a rollout, which ends as asked', async (program) => {
   const { stage } = scene
   await stage.apply('kept', specOf(program))
-  await stage.until('kept', 'has begun', ({ status }) => status?.candidate !== undefined)
+  await stage.until('kept', 'has begun', begun('kept', specOf(program)))
   const stop = new AbortController()
   const watching = kubelet(stop.signal)
   await restart(stage.client, program, Math.min(faultMs, 5000))

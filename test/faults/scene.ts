@@ -1,5 +1,6 @@
 // What the fault tests share: a stage, a proxy between it and one operator, and objects that are rolled out in the plainest
 // way, so that what is tested is the machinery.
+import type { ModelDeployment } from '../../operator/api/modeldeployment.ts'
 import { credentials } from '../integration/kube/server.ts'
 import type { OperatorProcess } from '../integration/operator/process.ts'
 import {
@@ -60,6 +61,12 @@ export const passed = async ({ stage }: Scene, name: string, spec: WrittenSpec):
     .map(({ to }) => to)
     .join(' ')
 }
+
+/** Whether the operator has taken a version up. Still true when it is done: on a fast machine nobody sees it in between. */
+export const begun =
+  (name: string, spec: WrittenSpec) =>
+  ({ status }: ModelDeployment): boolean =>
+    (status?.history ?? []).some(({ revision }) => revision === revisionOf(name, spec))
 
 /** How a new version goes, once and without detours. */
 export const straightOn = 'Pending Provisioning Promoting Observing'

@@ -6,7 +6,7 @@ import { startControlPlane, type ControlPlane } from '../../cluster/controlplane
 import { shellFor, type Shell } from '../../kit/shell.ts'
 
 // Each test runs a few programs that each start in a tenth of a second, or in seconds when the machine is busy.
-jest.setTimeout(60_000)
+jest.setTimeout(300_000)
 
 // A control plane of its own: an installed chart owns the resource definitions that other tests share.
 let plane: ControlPlane

@@ -7,7 +7,7 @@ import { revisionOf, uriOf, type WrittenSpec } from '../operator/stage.ts'
 import { give, type Printed } from './session.ts'
 import { statusWriter, type StatusWriter } from './statuswriter.ts'
 
-jest.setTimeout(60_000)
+jest.setTimeout(300_000)
 
 let server: Connected
 let namespace: string

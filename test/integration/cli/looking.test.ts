@@ -13,7 +13,7 @@ import { ended, type Rule } from '../operator/hands.ts'
 import { openStage, plainly, revisionOf, uriOf, type Stage, type WrittenSpec } from '../operator/stage.ts'
 import { give, type Printed } from './session.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 let folder: string

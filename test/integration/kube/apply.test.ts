@@ -105,7 +105,7 @@ test('what an earlier owner of the same name left behind is a conflict that pass
     subject.applyIfDifferent(configmaps, undefined, child('left', { ours: '1' })).catch(() => undefined),
   )
   expect(applied.object.data).toEqual({ ours: '1' })
-}, 60_000)
+}, 180_000)
 
 test('an object that someone makes between our look and our apply is given back untouched', async () => {
   // The real client, but someone is quicker at the one moment that matters.

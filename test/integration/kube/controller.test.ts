@@ -204,7 +204,7 @@ test('a key is not looked at again until the cache has seen what was written for
 
   relay.heal()
   await until('it has caught up', async () => (await replicasOf('p')) === 4)
-}, 60_000)
+}, 180_000)
 
 test('a standby has its cache filled, writes nothing, and goes on where the stopped leader ended', async () => {
   const first = await startOperator('a')
@@ -220,7 +220,7 @@ test('a standby has its cache filled, writes nothing, and goes on where the stop
   await parent('p', 2)
   await until('the second one works', async () => (await replicasOf('p')) === 2)
   expect((await server.client.get(leases, namespace, 'operator')).spec?.holderIdentity).toBe('b')
-}, 60_000)
+}, 180_000)
 
 test('an operator that loses its lease ends with an error and leaves its work', async () => {
   const operator = await startOperator('a')
@@ -229,7 +229,7 @@ test('an operator that loses its lease ends with an error and leaves its work', 
   await server.client.mergePatch(leases, namespace, 'operator', { spec: { holderIdentity: 'thief' } })
   await expect(operator.ended).rejects.toThrow('thief holds it now')
   expect((await server.client.get(leases, namespace, 'operator')).spec?.holderIdentity).toBe('thief')
-}, 60_000)
+}, 180_000)
 
 test('what happens again is counted on one Event; a flood is held back', async () => {
   const own = await connect()
@@ -264,4 +264,4 @@ test('what happens again is counted on one Event; a flood is held back', async (
   )
   // A burst of 25 for one object: 4 from before, 21 of the flood.
   expect(counted).toEqual({ created: 13, counted: 12, limited: 39 })
-}, 60_000)
+}, 180_000)

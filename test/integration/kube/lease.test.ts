@@ -75,7 +75,7 @@ test('the second candidate waits, may not write, and takes over at once when the
   expect(await holder()).toBe('b')
   await write(b)
   expect((await server.client.get(leases, namespace, 'leader')).spec?.leaseTransitions).toBe(1)
-}, 60_000)
+}, 180_000)
 
 test('a restarted container of the same pod takes its own lease over without waiting', async () => {
   const a = await candidate('pod-1')
@@ -88,7 +88,7 @@ test('a restarted container of the same pod takes its own lease over without wai
   expect((await again.sent('GET')) - tries).toBe(1)
   const after = await server.client.get(leases, namespace, 'leader')
   expect(after.spec?.acquireTime).toBe(before.spec?.acquireTime)
-}, 60_000)
+}, 180_000)
 
 test('a leader that died without a word is succeeded when its lease is over, and not before', async () => {
   const now = microTime(new Date())
@@ -108,7 +108,7 @@ test('a leader that died without a word is succeeded when its lease is over, and
   expect(await server.client.get(leases, namespace, 'leader')).toMatchObject({
     spec: { holderIdentity: 'b', leaseTransitions: 7 },
   })
-}, 60_000)
+}, 180_000)
 
 test('a leader whose lease someone else took knows it at its next renewal and writes no more', async () => {
   const a = await candidate('a')
@@ -117,7 +117,7 @@ test('a leader whose lease someone else took knows it at its next renewal and wr
   await until('a knows', () => a.lease.lost.aborted)
   await expect(write(a)).rejects.toThrow('the lease was lost')
   expect(await holder()).toBe('thief')
-}, 60_000)
+}, 180_000)
 
 test('a leader whose lease somebody deleted makes it anew and goes on leading; one that is too late for that does not', async () => {
   const a = await candidate('a')
@@ -136,7 +136,7 @@ test('a leader whose lease somebody deleted makes it anew and goes on leading; o
   // Whoever made it first has it: one of the two, and the other knows.
   await until('one of them leads', () => a.lease.lost.aborted || !b.lease.leading)
   expect(await holder()).toBe(a.lease.lost.aborted ? 'b' : 'a')
-}, 60_000)
+}, 180_000)
 
 test('a renewal that fails late is tried again while there is time', async () => {
   const known = await credentials()
@@ -190,7 +190,7 @@ test('a leader whose event loop stood still refuses the very next write by the c
   await expect(write(a)).rejects.toThrow(
     /^patch configmaps written was not sent: the lease was last renewed \d+ ms ago$/,
   )
-}, 60_000)
+}, 180_000)
 
 test('a leader that was frozen past its lease sends no write when it wakes, and exits non-zero', async () => {
   const frozen = await startCandidate('frozen')
@@ -212,7 +212,7 @@ test('a leader that was frozen past its lease sends no write when it wakes, and 
   expect(said.some((line) => line.startsWith('FencedError'))).toBe(true)
   const after = await server.client.get(configmaps, namespace, 'written')
   expect(after.metadata.resourceVersion).toBe(taken.metadata.resourceVersion)
-}, 60_000)
+}, 180_000)
 
 const startCandidate = async (identity: string): Promise<{ process: ChildProcess; lines: string[] }> => {
   const program = new URL('candidate.ts', import.meta.url).pathname

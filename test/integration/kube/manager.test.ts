@@ -46,7 +46,7 @@ test('told to stop, it finishes what is in work, writes its events, hands the le
   expect(holder).toBe('')
   expect(await server.client.find(configmaps, namespace, 'result')).toBeDefined()
   expect((await server.client.list(events, { namespace })).items.map(({ reason }) => reason)).toEqual(['Worked'])
-}, 60_000)
+}, 180_000)
 
 test('what does not finish in time is told to stop; the rest of the end is as orderly', async () => {
   const { code, lines, holder, text } = await runUntilWorking(['60000', 'heed'], terminate)
@@ -54,14 +54,14 @@ test('what does not finish in time is told to stop; the rest of the end is as or
   expect(lines).not.toContain('worked')
   expect(text).toContain('not finished after 2000 ms')
   expect(holder).toBe('')
-}, 60_000)
+}, 180_000)
 
 test('with work that ignores that it keeps the lease until it is over, and the process ends all the same', async () => {
   const { code, holder, text } = await runUntilWorking(['60000', 'ignore'], terminate)
   expect(code).toBe(1)
   expect(text).toContain('something still runs after the end')
   expect(holder).toBe('process')
-}, 60_000)
+}, 180_000)
 
 test('when its lease is taken it exits with 1, at once, and leaves the lease as it is', async () => {
   const { code, holder, lines } = await runUntilWorking(['60000', 'ignore'], () =>
@@ -70,4 +70,4 @@ test('when its lease is taken it exits with 1, at once, and leaves the lease as 
   expect(code).toBe(1)
   expect(lines).not.toContain('worked')
   expect(holder).toBe('thief')
-}, 60_000)
+}, 180_000)

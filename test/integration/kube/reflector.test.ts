@@ -111,7 +111,7 @@ describe('a reflector', () => {
     ).toEqual(['modified n1', 'deleted n0', 'added new'])
     expect([...store.list()].every(({ metadata }) => metadata.managedFields === undefined)).toBe(true)
     expect(store.resourceVersion(namespace)).toBe(store.get(namespace, 'new')?.metadata.resourceVersion)
-  }, 60_000)
+  }, 180_000)
 
   test('follows only what its label selector matches; what stops matching is deleted', async () => {
     namespace = await quietNamespace()
@@ -122,7 +122,7 @@ describe('a reflector', () => {
     await write('in', '1', { colour: 'blue' })
     await write('out', '1', { colour: 'red' })
     await until('they have changed places', () => [...store.keys()].join() === `${namespace}/out`)
-  }, 60_000)
+  }, 180_000)
 
   test('goes on without a list when the server ends its watch', async () => {
     namespace = await quietNamespace()
@@ -133,7 +133,7 @@ describe('a reflector', () => {
     await write('after', '1')
     await until('the store has followed', () => same(store))
     expect(await lists(own)).toBe(1)
-  }, 60_000)
+  }, 180_000)
 
   test('finds everything that it missed while all its connections were cut', async () => {
     namespace = await quietNamespace()
@@ -163,7 +163,7 @@ describe('a reflector', () => {
       'deleted b',
       'added d',
     ])
-  }, 60_000)
+  }, 180_000)
 
   test('two of them, a namespace each, fill one store', async () => {
     const store = new Store<ConfigMap>()
@@ -182,7 +182,7 @@ describe('a reflector', () => {
     })
     await store.whenSynced(AbortSignal.timeout(20_000))
     expect(made.map((one) => store.get(one, 'x')?.data)).toEqual([{ value: '1' }, { value: '2' }])
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('when its version has been compacted away', () => {

@@ -62,11 +62,11 @@ export const until = async <T>(
   what: string,
   check: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> => {
-  const deadline = performance.now() + 30_000
+  const deadline = performance.now() + 90_000
   for (;;) {
     const result = await check()
     if (result !== undefined && result !== false) return result
-    if (performance.now() > deadline) throw new Error(`waited 30 s in vain: ${what}`)
+    if (performance.now() > deadline) throw new Error(`waited 90 s in vain: ${what}`)
     await sleep(25)
   }
 }

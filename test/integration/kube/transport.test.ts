@@ -293,7 +293,7 @@ describe('a reflector', () => {
     expect(kept?.metadata.annotations).toEqual({ kept: 'yes' })
     expect(kept?.metadata.managedFields).toBeUndefined()
     expect(kept?.data).toEqual({ a: '1' })
-  }, 60_000)
+  }, 180_000)
 
   test('lists page by page where the server streams no lists, and says so', async () => {
     const store = follow()
@@ -301,7 +301,7 @@ describe('a reflector', () => {
     expect(await restarts('NotOffered')).toBe(1)
     expect(sent('list')).toBe(1)
     await change(store)
-  }, 60_000)
+  }, 180_000)
 
   test('needs one watch and no list where the server streams lists', async () => {
     await proxy.close()
@@ -318,7 +318,7 @@ describe('a reflector', () => {
     expect(store.get(namespace, 'there')?.metadata.managedFields).toBeUndefined()
     await change(store)
     expect([sent('watch'), sent('list')]).toEqual([1, 0])
-  }, 60_000)
+  }, 180_000)
 
   test('does not wait for the end of a stream of lists that never comes', async () => {
     proxy.play({ when: ({ streamsList }) => streamsList, fault: { fault: 'headersOnly' } })
@@ -326,7 +326,7 @@ describe('a reflector', () => {
     await store.whenSynced(AbortSignal.timeout(20_000))
     expect(await restarts('NotOffered')).toBe(1)
     await change(store)
-  }, 60_000)
+  }, 180_000)
 
   test('says that it follows again as soon as it does, also where nothing happens', async () => {
     const said: string[] = []
@@ -341,7 +341,7 @@ describe('a reflector', () => {
       `cannot follow configmaps in ${namespace}, trying again for as long as it takes`,
       `following configmaps in ${namespace} again`,
     ])
-  }, 60_000)
+  }, 180_000)
 
   test('finds a watch that went silent in the middle, and what happened meanwhile, without a list', async () => {
     const store = follow({ silenceMs: 500 })
@@ -351,7 +351,7 @@ describe('a reflector', () => {
     await change(store)
     expect(await restarts('Silent')).toBeGreaterThanOrEqual(1)
     expect(sent('list')).toBe(1)
-  }, 60_000)
+  }, 180_000)
 
   test('is not taken back by events that come twice, and finds one that was dropped with its next list', async () => {
     const store = follow({ relistMs: 2000 })
@@ -370,5 +370,5 @@ describe('a reflector', () => {
     await change(store)
     await dropped.promise
     expect(sent('list')).toBeGreaterThan(before)
-  }, 60_000)
+  }, 180_000)
 })

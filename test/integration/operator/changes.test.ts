@@ -6,7 +6,7 @@ import { eventually } from './eventually.ts'
 import { digestOf, ended, graph, resolved } from './hands.ts'
 import { conditionOf, openStage, revisionOf, uriOf, type Stage, type WrittenSpec } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 

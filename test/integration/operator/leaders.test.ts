@@ -4,7 +4,7 @@ import { eventually } from './eventually.ts'
 import { leading, type OperatorProcess } from './process.ts'
 import { openStage, revisionOf, uriOf, type Stage } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 

@@ -16,7 +16,7 @@ import { eventually } from './eventually.ts'
 import { digestOf, pulledDigest } from './hands.ts'
 import { openStage, revisionOf, uriOf, type Stage } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 

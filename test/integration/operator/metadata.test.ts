@@ -12,7 +12,7 @@ import { shellFor } from '../../kit/shell.ts'
 import { kubeconfig } from '../kube/server.ts'
 import { openStage, uriOf, type Stage } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
 

@@ -5,7 +5,7 @@ import { modelRevisions } from '../../../operator/modeldeployment/resources.ts'
 import { eventually } from './eventually.ts'
 import { conditionOf, openStage, revisionOf, uriOf, type Stage } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 

@@ -6,7 +6,7 @@ import { ended } from './hands.ts'
 import type { OperatorProcess } from './process.ts'
 import { openStage, revisionOf, uriOf, type Stage } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 let operator: OperatorProcess

@@ -5,7 +5,7 @@ import type { OperatorProcess } from './process.ts'
 import { grant, renderRights, roles } from './rights.ts'
 import { openStage, revisionOf, uriOf, type Stage } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 let operator: OperatorProcess

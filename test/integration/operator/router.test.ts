@@ -16,7 +16,7 @@ import type { OperatorProcess } from './process.ts'
 import { startRouters, type PlayedRouters } from './routers.ts'
 import { conditionOf, openStage, revisionOf, uriOf, type Stage, type WrittenSpec } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 let routers: PlayedRouters

@@ -4,7 +4,7 @@ import { eventually } from './eventually.ts'
 import type { Play } from './hands.ts'
 import { conditionOf, openStage, revisionOf, uriOf, type Stage, type WrittenSpec } from './stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 let stage: Stage
 

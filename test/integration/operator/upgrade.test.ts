@@ -10,7 +10,7 @@ import { leading, type OperatorProcess } from './process.ts'
 import { startRouters, type PlayedRouters } from './routers.ts'
 import { conditionOf, openStage, revisionOf, uriOf, type Stage, type WrittenSpec } from './stage.ts'
 
-jest.setTimeout(180_000)
+jest.setTimeout(300_000)
 
 /** The last commit before the first change of what the operator writes into its status. */
 const earlier = '0e131637e97ec9861a8516def9811fe210a16667'
