@@ -6,6 +6,7 @@
  */
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Models } from './models.ts'
+import type { CacheFigures } from './scheduling/cache.ts'
 import { failureReasons, type Figures } from './statistics.ts'
 import type { LiveVersion } from './version.ts'
 
@@ -27,13 +28,30 @@ export function addTritonMetrics(registry: Registry, models: Models): void {
   }
   const micros = (ms: number): number => Math.round(ms * 1000)
   count('nv_inference_request_success', 'Requests answered', ({ success }) => success.count)
-  count('nv_inference_count', 'Inferences done', ({ success }) => success.count)
+  count('nv_inference_count', 'Inferences done, those answered from the cache left out', ({ computed }) => computed)
   count('nv_inference_exec_count', 'Runs of the model, each of one request or several', ({ runs }) => runs)
   count('nv_inference_request_duration_us', 'Time of requests, waiting included', (f) => micros(f.success.ms))
   count('nv_inference_queue_duration_us', 'Time that requests waited', (f) => micros(f.queue.ms))
   count('nv_inference_compute_input_duration_us', 'Time to decode', (f) => micros(f.compute_input.ms))
   count('nv_inference_compute_infer_duration_us', 'Time that the model ran', (f) => micros(f.compute_infer.ms))
   count('nv_inference_compute_output_duration_us', 'Time to encode', (f) => micros(f.compute_output.ms))
+  const cached = (name: string, help: string, of: (figures: CacheFigures) => number): void => {
+    const made = new Counter({
+      name,
+      help,
+      labelNames: ['model', 'version'],
+      registers,
+      collect() {
+        made.reset()
+        for (const version of models.list())
+          if (version.cache !== undefined) made.inc(labelsOf(version), of(version.cache.figures))
+      },
+    })
+  }
+  cached('nv_cache_num_hits_per_model', 'Requests answered from the cache', ({ hits }) => hits)
+  cached('nv_cache_num_misses_per_model', 'Requests that the cache had no answer for', ({ misses }) => misses)
+  cached('nv_cache_hit_duration_per_model', 'Time to look up answers that were kept', ({ hitMs }) => micros(hitMs))
+  cached('nv_cache_miss_duration_per_model', 'Time to look up in vain and to keep', ({ missMs }) => micros(missMs))
   const failure = new Counter({
     name: 'nv_inference_request_failure',
     help: 'Requests that were taken and not answered',

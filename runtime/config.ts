@@ -29,6 +29,8 @@ export interface Config {
   readonly batchMaxDelayMs: number
   readonly queueMaxRequests: number
   readonly queueTimeoutMs: number
+  /** Bytes of answers that each version keeps to give them again; 0 keeps none. */
+  readonly cacheMaxBytes: number
   readonly warmupRequests: number
   /** A file with a request to warm up with; undefined makes one up. */
   readonly warmupFile: string | undefined
@@ -155,6 +157,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, day),
     queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
+    cacheMaxBytes: whole('SLIPWAY_CACHE_MAX_BYTES', 0, 0, 10_000 * 2 ** 30),
     warmupRequests: whole('SLIPWAY_WARMUP_REQUESTS', 20, 0, 100_000),
     warmupFile: text('SLIPWAY_WARMUP_FILE'),
     drainDelayMs: whole('SLIPWAY_DRAIN_DELAY_MS', 5000, 0, day),

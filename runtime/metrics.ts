@@ -117,6 +117,8 @@ export function createMetrics({ modelName, revision, crashes }: Config, { models
   )
   gauge('slipway_inferences_in_flight', 'Requests that the workers hold', () => sum(({ pool }) => pool.inFlight))
   gauge('slipway_workers', 'Inference workers', () => sum(({ pool }) => pool.size))
+  gauge('slipway_cache_bytes', 'Bytes of answers that are kept', () => sum(({ cache }) => cache?.figures.bytes ?? 0))
+  gauge('slipway_cache_entries', 'Answers that are kept', () => sum(({ cache }) => cache?.figures.entries ?? 0))
   gauge('slipway_server_crashes', 'How often the server crashed and was started again in this container', () => crashes)
   gauge('slipway_ready', '1 while /v2/health/ready answers 200', () => (ready() ? 1 : 0))
 
@@ -154,7 +156,9 @@ export function createMetrics({ modelName, revision, crashes }: Config, { models
       counter.inc()
       duration.observe(durationMs / 1000)
     },
-    inference({ ok, waitMs, decodeMs, runMs, encodeMs }) {
+    inference({ ok, waitMs, decodeMs, runMs, encodeMs, recalled }) {
+      // It neither waited nor ran.
+      if (recalled) return
       wait.observe(waitMs / 1000)
       if (runMs > 0) run.observe(runMs / 1000)
       if (!ok) return

@@ -64,6 +64,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     maxWaitMs: config.queueTimeoutMs,
     maxBytes: bodyBudget(config.maxBodyBytes),
     maxDelayMs: config.batchMaxDelayMs,
+    maxCachedBytes: config.cacheMaxBytes,
   }
   const tracer =
     config.tracesUrl === undefined

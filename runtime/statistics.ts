@@ -4,6 +4,7 @@
  * @see https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
  */
 import type { FaultReport } from './errors.ts'
+import type { CacheFigures } from './scheduling/cache.ts'
 import type { Settled } from './scheduling/scheduler.ts'
 
 /** How often, and for how long altogether. */
@@ -22,6 +23,8 @@ export type FailureReason = (typeof failureReasons)[number]
 
 /** Sums over all requests so far. */
 export type Figures = Readonly<Record<Part, { readonly count: number; readonly ms: number }>> & {
+  /** Requests that the model was run for; the others were answered from the cache. */
+  readonly computed: number
   /** Runs of the model, each of one request or several. */
   readonly runs: number
   readonly failures: Readonly<Record<FailureReason, number>>
@@ -45,6 +48,7 @@ export class Statistics {
   readonly #failures: Record<FailureReason, number> = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 }
   readonly #batches = new Map<number, Batch>()
   #lastInference = 0
+  #computed = 0
 
   /** Counts one request that was settled. */
   record(settled: Settled): void {
@@ -56,6 +60,8 @@ export class Statistics {
     }
     this.#lastInference = Date.now()
     this.#add('success', waitMs + decodeMs + runMs + encodeMs)
+    if (settled.recalled) return
+    this.#computed += 1
     this.#add('queue', waitMs)
     this.#add('compute_input', decodeMs)
     this.#add('compute_infer', runMs)
@@ -78,20 +84,23 @@ export class Statistics {
   }
 
   figures(): Figures {
-    return { ...this.#totals, runs: this.#runs(), failures: this.#failures }
+    return { ...this.#totals, computed: this.#computed, runs: this.#runs(), failures: this.#failures }
   }
 
-  /** The figures in the protocol's form. */
-  report(): object {
+  /**
+   * The figures in the protocol's form.
+   * @param cache what the cache did; undefined when there is none
+   */
+  report(cache?: CacheFigures): object {
     const batches = [...this.#batches].toSorted(([left], [right]) => left - right)
     return {
       last_inference: this.#lastInference,
-      inference_count: this.#totals.success.count,
+      inference_count: this.#computed,
       execution_count: this.#runs(),
       inference_stats: {
         ...Object.fromEntries(parts.map((part) => [part, durationOf(this.#totals[part])])),
-        cache_hit: durationOf(undefined),
-        cache_miss: durationOf(undefined),
+        cache_hit: durationOf(cache && { count: cache.hits, ms: cache.hitMs }),
+        cache_miss: durationOf(cache && { count: cache.misses, ms: cache.missMs }),
       },
       response_stats: {},
       batch_stats: batches.map(([size, { runs, ms }]) => ({

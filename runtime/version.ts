@@ -7,8 +7,10 @@ import { EnginePool, type PoolLoaded, type PoolOptions } from './engine/pool.ts'
 import type { LoadOrder } from './engine/messages.ts'
 import type { ThreadPlan } from './engine/threads.ts'
 import { fault, wordsOf, type Fault } from './errors.ts'
+import type { Wire } from './protocols/codecs.ts'
 import { Statistics } from './statistics.ts'
-import { Scheduler, type SchedulerOptions } from './scheduling/scheduler.ts'
+import { ResponseCache } from './scheduling/cache.ts'
+import { Scheduler, type Job, type SchedulerOptions, type SubmitOptions } from './scheduling/scheduler.ts'
 import type { Signature } from './tensor.ts'
 
 /** Which file is served under which version. */
@@ -27,6 +29,11 @@ export type VersionPhase =
   | { readonly name: 'Failed'; readonly reason: string }
   | { readonly name: 'Retired' }
 
+export interface VersionOptions extends SchedulerOptions {
+  /** Bytes of answers that are kept to be given again; 0 keeps none. */
+  readonly maxCachedBytes: number
+}
+
 export interface Facts {
   readonly digest: string
   readonly sizeBytes: number
@@ -43,17 +50,20 @@ export class LiveVersion {
   readonly name: string
   readonly pool: EnginePool
   readonly scheduler: Scheduler
+  /** Answers kept to be given again; undefined when none are. */
+  readonly cache: ResponseCache | undefined
   /** What became of its requests. */
   readonly statistics = new Statistics()
   #spec: VersionSpec
   #facts: Facts | undefined
   #phase: VersionPhase = { name: 'Loading', doing: 'waiting for its turn to load' }
 
-  constructor(name: string, spec: VersionSpec, pool: PoolOptions, scheduling: SchedulerOptions) {
+  constructor(name: string, spec: VersionSpec, pool: PoolOptions, { maxCachedBytes, ...scheduling }: VersionOptions) {
     this.name = name
     this.#spec = spec
     this.pool = new EnginePool(pool)
     this.scheduler = new Scheduler(this.pool, scheduling)
+    this.cache = maxCachedBytes > 0 ? new ResponseCache(maxCachedBytes) : undefined
   }
 
   get spec(): VersionSpec {
@@ -84,6 +94,12 @@ export class LiveVersion {
 
   get phase(): VersionPhase {
     return this.#phase
+  }
+
+  /** Answers a request, now or later. The body is transferred: the caller must not touch it again. */
+  submit(wire: Wire, body: Uint8Array<ArrayBuffer>, options?: SubmitOptions): Job {
+    const { cache, scheduler } = this
+    return cache === undefined ? scheduler.submit(wire, body, options) : cache.submit(scheduler, wire, body, options)
   }
 
   /** Tells what it is doing before it serves. */

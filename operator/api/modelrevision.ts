@@ -85,6 +85,12 @@ const runtime = object(
       },
       { description: 'The queue in front of the model in each pod.' },
     ),
+    responseCache: Type.Optional(
+      object(
+        { maxSize: text({ description: 'How much memory each pod may use for answers that it keeps.', maxLength: 8 }) },
+        { description: 'Answers that are kept in each pod; unset when none are.' },
+      ),
+    ),
     warmup: object(
       { requests: integer({ description: 'How many made-up requests a pod runs before it is ready.', minimum: 0 }) },
       { description: 'What a pod does before it is ready.' },

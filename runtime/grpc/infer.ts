@@ -176,7 +176,7 @@ async function compute(
   const full = scheduler.reserve(bytes)
   if (full !== undefined) throw full
   try {
-    const job = scheduler.submit({ codec: 'oip-grpc', options: {} }, ownBytes(message), urgency)
+    const job = served.submit({ codec: 'oip-grpc', options: {} }, ownBytes(message), urgency)
     const outcome = await orGone(call, job.settled)
     if (outcome === 'gone') {
       job.cancel()

@@ -31,11 +31,12 @@ export interface Inference {
 export async function infer(
   request: IncomingMessage,
   response: ServerResponse,
-  { scheduler, statistics, version }: LiveVersion,
+  served: LiveVersion,
   protocol: Protocol,
   context: Inference,
 ): Promise<void> {
   const { metrics, answering, maxBodyBytes, onBug } = context
+  const { scheduler, statistics, version } = served
   const started = performance.now()
   let settled: Settled | undefined
   const finish = (status: number): void => finished(request, status, context, { started, settled, version })
@@ -67,7 +68,7 @@ export async function infer(
       scheduler.release(reserved)
       return finish(clientGoneStatus)
     }
-    const job = scheduler.submit(wire, body.bytes, urgency(wire, body.bytes))
+    const job = served.submit(wire, body.bytes, urgency(wire, body.bytes))
     const onClose = (): void => {
       job.cancel()
       scheduler.release(reserved)

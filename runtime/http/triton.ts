@@ -58,7 +58,11 @@ export function tritonRoutes(app: Express, { models }: AppContext): void {
 
 export function statisticsOf(versions: readonly LiveVersion[]): object {
   return {
-    model_stats: versions.map(({ name, version, statistics }) => ({ name, version, ...statistics.report() })),
+    model_stats: versions.map(({ name, version, statistics, cache }) => ({
+      name,
+      version,
+      ...statistics.report(cache?.figures),
+    })),
   }
 }
 

@@ -25,7 +25,11 @@ export interface SubmitOptions {
   readonly priority?: number
 }
 
-export type Settled = Outcome & { readonly waitMs: number }
+export type Settled = Outcome & {
+  readonly waitMs: number
+  /** The answer was kept from an earlier request; nothing ran. */
+  readonly recalled?: true
+}
 
 export interface Job {
   /** Settles when the request was answered, refused or timed out; never when it was cancelled while waiting. */

@@ -41,6 +41,20 @@ const queue = object(
   { description: 'The queue in front of the model in each pod; when unset, 512 requests for at most 30s.' },
 )
 
+const responseCache = object(
+  {
+    maxSize: Type.Optional(
+      text({
+        description:
+          'How much memory each pod may use to keep answers and give them again to requests that are the same byte for byte, such as 64Mi; when unset, none. Only for models that answer the same every time.',
+        maxLength: 8,
+        pattern: '^[1-9][0-9]{0,3}(Ki|Mi|Gi)$',
+      }),
+    ),
+  },
+  { description: 'Answers that are kept in each pod; when unset, none are.' },
+)
+
 const warmup = object(
   {
     requests: Type.Optional(
@@ -89,6 +103,7 @@ export const runtimeSchema = object(
     ),
     batching: Type.Optional(batching),
     queue: Type.Optional(queue),
+    responseCache: Type.Optional(responseCache),
     warmup: Type.Optional(warmup),
   },
   {

@@ -70,6 +70,9 @@ export const modelRevision = (owner: ModelDeployment, resolved: ResolvedModel): 
         threads: runtime?.threads ?? 'Auto',
         batching: { maxSize: runtime?.batching?.maxSize ?? 'Auto', maxDelay: runtime?.batching?.maxDelay ?? '0ms' },
         queue: { maxRequests: runtime?.queue?.maxRequests ?? 512, timeout: runtime?.queue?.timeout ?? '30s' },
+        ...(runtime?.responseCache?.maxSize !== undefined && {
+          responseCache: { maxSize: runtime.responseCache.maxSize },
+        }),
         warmup: { requests: runtime?.warmup?.requests ?? 20 },
       },
       podTemplate: renderPodTemplate(owner, resolved),

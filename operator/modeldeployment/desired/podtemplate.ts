@@ -3,6 +3,7 @@
 import type { ModelDeployment } from '../../api/modeldeployment.ts'
 import { parseDuration } from '../../api/duration.ts'
 import type { FrozenPodTemplate } from '../../api/modelrevision.ts'
+import { milliOf } from '../../kube/quantity.ts'
 import { childLabels, labelKeys, revisionLabels } from '../names.ts'
 import { overlay } from './overlay.ts'
 
@@ -31,6 +32,9 @@ const modelFile = '/models/model.onnx'
 /** Seconds the kubelet waits for a pod's last answers: the drain delay and the longest queue wait fit in. */
 const terminationGraceSeconds = 60
 
+/** Whole bytes of a quantity that the schema has accepted. */
+const bytesOf = (quantity: string): string => String((milliOf(quantity) ?? 0n) / 1000n)
+
 /** The template of the serving pods: fetch the model by digest, then serve it. */
 export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolved): FrozenPodTemplate => {
   const { model, runtime } = deployment.spec
@@ -51,6 +55,9 @@ export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolve
     { name: 'SLIPWAY_QUEUE_MAX_REQUESTS', value: String(runtime?.queue?.maxRequests ?? 512) },
     { name: 'SLIPWAY_QUEUE_TIMEOUT_MS', value: String(parseDuration(runtime?.queue?.timeout ?? '30s')) },
     { name: 'SLIPWAY_WARMUP_REQUESTS', value: String(runtime?.warmup?.requests ?? 20) },
+    ...(runtime?.responseCache?.maxSize === undefined
+      ? []
+      : [{ name: 'SLIPWAY_CACHE_MAX_BYTES', value: bytesOf(runtime.responseCache.maxSize) }]),
     // Nothing is said about a CPU: templates that were frozen without it stay what they are.
     ...(runtime?.device === 'GPU' ? [{ name: 'SLIPWAY_DEVICE', value: 'GPU' }] : []),
   ]

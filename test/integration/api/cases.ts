@@ -335,6 +335,12 @@ export const boundCases: readonly Case[] = [
     runtime({ queue: { maxRequests: 1 } }),
   ),
   of(
+    'spec.runtime.responseCache.maxSize',
+    'Invalid value',
+    runtime({ responseCache: { maxSize: '64MB' } }),
+    runtime({ responseCache: { maxSize: '64Mi' } }),
+  ),
+  of(
     'spec.resources.limits.memory',
     'Invalid value',
     { model, resources: { limits: { memory: '1 GB' } } },

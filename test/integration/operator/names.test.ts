@@ -72,6 +72,7 @@ const foreign: Readonly<Record<string, Foreign>> = {
           device: 'CPU',
           threads: 1,
           queue: { maxRequests: 1, timeout: '1s' },
+          responseCache: { maxSize: '1Mi' },
           warmup: { requests: 0 },
         },
         podTemplate,
