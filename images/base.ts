@@ -80,11 +80,21 @@ async function remember(pullable: boolean): Promise<boolean> {
   return pullable
 }
 
-/** What node and onnxruntime are linked with, the root certificates, and the name of the distribution. */
-const packages = ['base-files', 'ca-certificates', 'gcc-12-base', 'libc6', 'libgcc-s1', 'libstdc++6']
+/** What node and onnxruntime are linked with, the root certificates, the locale C.UTF-8, and the name of the distribution. */
+const packages = ['base-files', 'ca-certificates', 'gcc-12-base', 'libc-bin', 'libc6', 'libgcc-s1', 'libstdc++6']
 
-/** Left out of the packages: character sets that only iconv reads, documentation but for the licences. */
-const leftOut = ['usr/lib/x86_64-linux-gnu/gconv', 'usr/share/lintian', 'usr/share/base-files', 'usr/share/info']
+/** Left out of the packages: programs, character sets that only iconv reads, documentation but for the licences. */
+const leftOut = [
+  'sbin',
+  'usr/bin',
+  'usr/sbin',
+  'usr/lib/x86_64-linux-gnu/gconv',
+  'usr/share/base-files',
+  'usr/share/info',
+  'usr/share/libc-bin',
+  'usr/share/lintian',
+  'usr/share/man',
+]
 
 /** An image FROM scratch with what the packages hold and the node binary; nothing in it can start a shell. */
 async function ownBase(engine: Engine, fresh: boolean, log: BaseOptions['log']): Promise<Base> {

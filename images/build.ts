@@ -1,7 +1,7 @@
 // Builds the images, and pushes them if asked. What has not changed is neither built nor pushed again: an image is
 // known by a hash of everything that goes into it.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withLock } from '../test/cluster/cache.ts'
 import { envoyPath } from '../test/kit/envoy.ts'
@@ -178,9 +178,9 @@ export async function contentHash(dockerfile: string, context: string, base: Pic
     .update(base.id)
     .update(await readFile(dockerfile))
   const entries = await readdir(context, { recursive: true, withFileTypes: true })
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const paths = entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))
   for (const path of paths.toSorted()) {
-    const data = await readFile(path)
+    const data = (await lstat(path)).isSymbolicLink() ? Buffer.from(await readlink(path)) : await readFile(path)
     hash.update(`\0${path.slice(context.length)}\0${data.length}\0`).update(data)
   }
   return hash.digest('hex')

@@ -1,7 +1,7 @@
 // Writes the build context of each image: esbuild's one file a program and what it imports late, and what cannot be
 // bundled beside it.
 // A context holds nothing else, so that nothing else can get into an image.
-import { chmod, copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import * as esbuild from 'esbuild'
 
@@ -28,6 +28,7 @@ export async function stage(name: ImageName, { root, files = {} }: StageOptions)
     await bundle(join(root, source), join(context, 'app', file), { root, splitting: name === 'operator' })
   if (name === 'runtime') {
     await copyNativeLibraries(root, join(context, 'app'))
+    await nameLocale(join(context, 'locale'))
     // The page's files are read from beside the program.
     for (const file of await readdir(join(root, 'runtime', 'ui'))) {
       await place(join(root, 'runtime', 'ui', file), join(context, 'app', 'ui', file), 0o644) // oxlint-disable-line no-await-in-loop -- three files
@@ -111,6 +112,16 @@ const nativeBinding: esbuild.Plugin = {
       return { contents: source.replace(lookup, "slipwayRequire('./onnxruntime_binding.node')"), loader: 'js' }
     })
   },
+}
+
+/**
+ * ONNX Runtime's StringNormalizer, with which many text models begin, asks for en_US.UTF-8 by name and uses no more of it
+ * than which letters are upper and lower case. C.UTF-8 has the same from the same Unicode tables and is in every base
+ * image of Debian's, where no locale of a country is.
+ */
+async function nameLocale(folder: string): Promise<void> {
+  await mkdir(folder)
+  await symlink('C.utf8', join(folder, 'en_US.utf8'))
 }
 
 async function copyNativeLibraries(root: string, app: string): Promise<void> {

@@ -8,6 +8,8 @@ LABEL org.opencontainers.image.title="slipway-runtime" \
 ENV NODE_ENV=production
 WORKDIR /app
 COPY app/ /app/
+# en_US.UTF-8, which text models ask for by name, has the letters of the base's C.UTF-8.
+COPY locale/ /usr/lib/locale/
 USER 65532:65532
 # Inference over HTTP and gRPC, metrics.
 EXPOSE 8080 9000 9090

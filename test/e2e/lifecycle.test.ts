@@ -182,3 +182,17 @@ describe('one model', () => {
     })
   })
 })
+
+test('a model of texts finds the locale that it asks for by name', async () => {
+  await applyModel(world.shell, world.namespace, 'lower', {
+    ...silero('v5'),
+    model: { uri: `${world.store}/models/lower.onnx`, version: 'v1' },
+    replicas: 1,
+  })
+  await waitFor('lower', 'Ready with v1', serves('v1'))
+  const data = ['HÉLLO', 'ÄÖÜ', 'ПРИВЕТ', 'ΣΑΣ']
+  const texts = JSON.stringify({ inputs: [{ name: 'x', datatype: 'BYTES', shape: [data.length], data }] })
+  const { status, body } = await predict(world.shell, world.namespace, 'lower', texts)
+  expect({ status, error: body.error }).toEqual({ status: 200, error: undefined })
+  expect(body.outputs?.[0]?.data).toEqual(['héllo', 'äöü', 'привет', 'σασ'])
+})

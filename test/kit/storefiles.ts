@@ -3,7 +3,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cachePath } from '../../images/paths.ts'
-import { addModel, heavyModel, identityModel, narrowModel, sequenceModel } from '../fixtures/onnx.ts'
+import { addModel, heavyModel, identityModel, lowerModel, narrowModel, sequenceModel } from '../fixtures/onnx.ts'
 import { sileroModels } from '../../scripts/silero.ts'
 
 export interface StoreFiles {
@@ -26,6 +26,7 @@ export const storeFiles = async (): Promise<StoreFiles> => {
     'sequence.onnx': sequenceModel(),
     'add.onnx': addModel(),
     'narrow.onnx': narrowModel(),
+    'lower.onnx': lowerModel(),
     'heavy.onnx': heavyModel(heavyBytes),
   }
   const files: Record<string, string> = {
