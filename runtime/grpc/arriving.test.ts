@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
@@ -23,12 +23,20 @@ const bytes = {
 const heldAtHandler: number[] = []
 const server = new Server({ 'grpc.max_receive_message_length': 1_000_000 })
 const path = `/${serviceName}/ModelInfer`
+const streamPath = `/${serviceName}/ModelStreamInfer`
 server.addService(
-  { ModelInfer: bytesMethod(path, { requestStream: false, responseStream: false }) },
+  {
+    ModelInfer: bytesMethod(path, { requestStream: false, responseStream: false }),
+    ModelStreamInfer: bytesMethod(streamPath, { requestStream: true, responseStream: true }),
+  },
   {
     ModelInfer: (_call: unknown, callback: (error: null, answer: Buffer) => void) => {
       heldAtHandler.push(held)
       callback(null, Buffer.from([8, 1]))
+    },
+    ModelStreamInfer: async (call: ServerDuplexStream<Buffer, Buffer>) => {
+      for await (const _ of call) call.write(Buffer.from([8, 1]))
+      call.end()
     },
   },
 )
@@ -46,8 +54,8 @@ afterAll(() => {
   server.forceShutdown()
 })
 
-const begin = (): ClientHttp2Stream =>
-  client.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' })
+const begin = (method = path): ClientHttp2Stream =>
+  client.request({ ':method': 'POST', ':path': method, 'content-type': 'application/grpc', te: 'trailers' })
 
 /** The first bytes of a message of 90,000: its frame says so. */
 function part(count: number): Buffer {
@@ -85,4 +93,18 @@ test('messages on their way hold what has come, and what finds no room is ended'
   await until(() => held === 1000)
   gone.close(constants.NGHTTP2_CANCEL)
   await until(() => held === 0)
+})
+
+test('messages of a stream hold what has come of the one that is not whole', async () => {
+  const stream = begin(streamPath)
+  const answered = once(stream, 'data')
+  stream.write(part(90_005))
+  await answered
+  expect(held).toBe(0)
+  stream.write(part(50_000))
+  await until(() => held === 50_000)
+  stream.end(Buffer.alloc(40_005))
+  stream.resume()
+  await once(stream, 'close')
+  expect(held).toBe(0)
 })

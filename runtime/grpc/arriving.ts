@@ -7,8 +7,10 @@ import { constants } from 'node:http2'
 import type { Reservations } from '../http/body.ts'
 import { serviceName } from './api/inference.ts'
 import { http2ServerOf } from './connections.ts'
+import { Framing } from './framing.ts'
 
 const inferPath = `/${serviceName}/ModelInfer`
+const streamPath = `/${serviceName}/ModelStreamInfer`
 
 /**
  * Ends calls whose bytes find no room. A client of gRPC reads that end as RESOURCE_EXHAUSTED.
@@ -19,16 +21,22 @@ export function countArriving(server: Server, held: () => Reservations | undefin
   // grpc-js has its own listeners by now, and has paused the stream: a further one takes nothing away from it.
   http2ServerOf(server).on('stream', (stream, headers) => {
     const bytes = held()
-    if (headers[':path'] !== inferPath || bytes === undefined) return
+    const path = headers[':path']
+    if ((path !== inferPath && path !== streamPath) || bytes === undefined) return
+    // A lone message is held until its client says that it was the only one; those of a stream are read one by one.
+    const framing = path === streamPath ? new Framing() : undefined
     let arrived = 0
-    const release = (): void => {
-      bytes.release(arrived)
-      arrived = 0
+    const releaseTo = (left: number): void => {
+      bytes.release(arrived - left)
+      arrived = left
     }
+    const release = (): void => releaseTo(0)
     stream.on('data', (chunk: Buffer) => {
       if (stream.closed) return
-      if (bytes.reserve(chunk.length) === undefined) arrived += chunk.length
-      else {
+      if (bytes.reserve(chunk.length) === undefined) {
+        arrived += chunk.length
+        if (framing !== undefined) releaseTo(framing.take(chunk))
+      } else {
         release()
         stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
       }
