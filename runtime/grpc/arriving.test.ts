@@ -34,9 +34,9 @@ server.addService(
       heldAtHandler.push(held)
       callback(null, Buffer.from([8, 1]))
     },
-    ModelStreamInfer: async (call: ServerDuplexStream<Buffer, Buffer>) => {
-      for await (const _ of call) call.write(Buffer.from([8, 1]))
-      call.end()
+    ModelStreamInfer: (call: ServerDuplexStream<Buffer, Buffer>) => {
+      call.on('data', () => call.write(Buffer.from([8, 1])))
+      call.on('end', () => call.end())
     },
   },
 )
