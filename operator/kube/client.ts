@@ -1,75 +1,22 @@
 // The verbs of the API, typed by resource. Objects are as on the wire; list items carry apiVersion and kind as well, so
 // that an object looks the same however it was read. Keeps no state and no cache.
-import { ConnectionError, isNotFound, type Asked } from './errors.ts'
-import { apiVersionOf, pathOf, pods, resourceName, type ResourceType } from './resources.ts'
+import type {
+  ApplyOptions,
+  CallOptions,
+  DeleteOptions,
+  ListOptions,
+  LogOptions,
+  Page,
+  WatchOptions,
+  WriteOptions,
+} from './calls.ts'
+import { codeOf, ConnectionError, isNotFound, type Asked } from './errors.ts'
+import { completed, endOf, listRequest, type ListBody } from './lists.ts'
+import { ListScanner } from './listscanner.ts'
+import { pathOf, pods, resourceName, type ResourceType } from './resources.ts'
 import type { ApiRequest, Transport } from './transport.ts'
 import type { Desired, KubeObject } from './types.ts'
 import { readEvents, type WatchEvent } from './watchstream.ts'
-
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined
-  /** For the whole call; 30 s unless given. */
-  readonly timeoutMs?: number | undefined
-}
-
-export interface WriteOptions extends CallOptions {
-  /** Validate and admit, but store nothing. */
-  readonly dryRun?: boolean
-  /** The lease's own writes pass the write fence; nothing else may. */
-  readonly unfenced?: boolean
-}
-
-export interface ListOptions extends CallOptions {
-  /** All namespaces unless given. */
-  readonly namespace?: string | undefined
-  readonly labelSelector?: string | undefined
-  readonly fieldSelector?: string | undefined
-  readonly limit?: number
-  readonly continue?: string | undefined
-  readonly resourceVersion?: string
-}
-
-export interface Page<T> {
-  readonly items: readonly T[]
-  readonly resourceVersion: string
-  /** Set when there are more pages. */
-  readonly continue?: string
-}
-
-export interface WatchOptions extends CallOptions {
-  readonly namespace?: string | undefined
-  readonly labelSelector?: string | undefined
-  readonly fieldSelector?: string | undefined
-  /** Events after this version; undefined: first everything that exists, as the server's newest state has it. */
-  readonly resourceVersion: string | undefined
-  /** When the server ends the stream, in seconds. */
-  readonly timeoutSeconds?: number
-  /** The server has taken the watch; of a kind that nobody touches that is all that is heard. */
-  readonly onOpen?: () => void
-}
-
-export interface ApplyOptions extends WriteOptions {
-  /** Take over fields that other managers set; true unless given. */
-  readonly force?: boolean
-  readonly fieldManager?: string
-  /** Apply to a subresource, `status` for instance. */
-  readonly subresource?: 'status'
-}
-
-export interface DeleteOptions extends WriteOptions {
-  /** Delete only this very object, not one that took its name since. */
-  readonly uid?: string | undefined
-  /** Delete only if it has not changed since. */
-  readonly resourceVersion?: string | undefined
-  readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan'
-}
-
-export interface LogOptions extends CallOptions {
-  readonly container?: string
-  readonly tailLines?: number
-  /** Of the container's previous run. */
-  readonly previous?: boolean
-}
 
 /** One name for ever: fields are owned under it. */
 export const defaultFieldManager = 'slipway'
@@ -108,22 +55,35 @@ export class KubeClient {
 
   /** One page; without a limit, everything. */
   async list<T extends KubeObject>(type: ResourceType<T>, options: ListOptions = {}): Promise<Page<T>> {
-    const { namespace, labelSelector, fieldSelector, limit, resourceVersion } = options
-    const body = await this.#json<ListBody>({
-      method: 'GET',
-      path: pathOf(type, namespace),
-      query: { labelSelector, fieldSelector, limit, continue: options.continue, resourceVersion },
-      asked: { verb: 'list', resource: resourceName(type), namespace },
-      signal: options.signal,
-      timeoutMs: options.timeoutMs,
-    })
-    const [apiVersion, kind] = [apiVersionOf(type), type.kind]
-    const items = (body.items ?? []).map((item) => ({ apiVersion, kind, ...item }) as T)
-    const next = body.metadata.continue
-    return {
-      items,
-      resourceVersion: body.metadata.resourceVersion,
-      ...(next !== undefined && next !== '' && { continue: next }),
+    const request = listRequest(type, options)
+    const body = await this.#json<Partial<ListBody> & { readonly items?: readonly object[] }>(request)
+    return { items: (body.items ?? []).map(completed(type)), ...endOf(body, request.asked) }
+  }
+
+  /**
+   * As `list`, for lists of any length: each object is handed on as soon as it came, in parts small enough to leave the
+   * event loop to others. Its managedFields are null. Only the answer's beginning has the deadline; the signal ends the rest.
+   * @param onItems called with what a part of the answer brought; empty when it was not enough for an object
+   * @throws as `list`; what was handed on before is then of no use
+   */
+  async listStreaming<T extends KubeObject>(
+    type: ResourceType<T>,
+    options: ListOptions,
+    onItems: (items: readonly T[]) => void,
+  ): Promise<Omit<Page<T>, 'items'>> {
+    const request = listRequest(type, options)
+    const body = await this.transport.stream(request)
+    const scanner = new ListScanner()
+    try {
+      for await (const chunk of body as AsyncIterable<Buffer>) onItems(scanner.push(chunk).map(completed(type)))
+      return endOf(scanner.end(), request.asked)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      if (error instanceof SyntaxError) throw new ConnectionError('Malformed', request.asked, error)
+      if (error instanceof ConnectionError) throw error
+      throw new ConnectionError(codeOf(error), request.asked, error)
+    } finally {
+      body.destroy()
     }
   }
 
@@ -315,11 +275,6 @@ export class KubeClient {
 
 /** @see https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists */
 const streamedList = { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }
-
-interface ListBody {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
-  readonly items?: readonly object[]
-}
 
 const resourceFor = (type: ResourceType, subresource: string | undefined): string =>
   subresource === undefined ? resourceName(type) : `${resourceName(type)}/${subresource}`

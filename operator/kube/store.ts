@@ -23,6 +23,8 @@ export interface StoreScope<T> {
   delete(object: T): void
   bookmark(resourceVersion: string): void
   readonly size: number
+  /** It has been replaced once. */
+  readonly synced: boolean
 }
 
 interface Scope {
@@ -139,6 +141,9 @@ export class Store<T extends KubeObject> {
       },
       get size() {
         return scope.size
+      },
+      get synced() {
+        return scope.synced
       },
     }
   }

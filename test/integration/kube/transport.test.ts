@@ -240,12 +240,14 @@ describe('a reflector', () => {
     ['Forbidden', status(403)],
     ['NotFound', status(404)],
     ['Connection', { fault: 'reset' }],
+    ['Connection', { fault: 'truncate', bytes: 100 }],
+    ['Connection', { fault: 'answer', code: 200, body: '<html>no backend</html>' }],
+    ['Connection', { fault: 'answer', code: 200, body: '{"kind":"Status"}' }],
   ])(
     'whose list is answered with %s lists again until it works',
     async (reason, fault) => {
-      // A read that is reset, or answered 401, is sent twice before it counts.
-      const twice = reason === 'Connection' || reason === 'Unauthorized'
-      proxy.play({ when: on('list'), times: twice ? 2 : 1, fault })
+      // A request that is answered 401 is sent twice before it counts.
+      proxy.play({ when: on('list'), times: reason === 'Unauthorized' ? 2 : 1, fault })
       const store = follow()
       await store.whenSynced(AbortSignal.timeout(20_000))
       expect(await restarts(reason)).toBe(1)
@@ -295,12 +297,33 @@ describe('a reflector', () => {
     expect(kept?.data).toEqual({ a: '1' })
   }, 180_000)
 
-  test('lists page by page where the server streams no lists, and says so', async () => {
-    const store = follow()
+  /** What the lists asked for, besides what is asked of each. */
+  const lists = (): string[] =>
+    proxy.requests
+      .filter(({ asked }) => asked.verb === 'list')
+      .map(({ asked }) => new URL(asked.url, 'http://any').searchParams)
+      .map((query) => ['resourceVersion', 'limit'].flatMap((name) => query.get(name) ?? []).join(' of '))
+
+  test('lists where the server streams no lists, and says so: first what the server has in memory, later page by page', async () => {
+    const store = follow({ pageSize: 1, watchSeconds: [2, 2] })
     await store.whenSynced(AbortSignal.timeout(20_000))
     expect(await restarts('NotOffered')).toBe(1)
-    expect(sent('list')).toBe(1)
+    expect(lists()).toEqual(['0'])
     await change(store)
+    await direct.client.apply(configmaps, configMap(namespace, 'another', {}))
+    proxy.play({ when: watches, times: 1, fault: status(410) })
+    await until('it lists again', () => lists().length >= 3)
+    expect(new Set(lists().slice(1))).toEqual(new Set(['1']))
+    await change(store)
+  }, 180_000)
+
+  test('has a large list whole, though no part of it is handed on whole', async () => {
+    const long = 'ä"\\{[,'.repeat(20_000)
+    for (let n = 0; n < 10; n += 1)
+      await direct.client.apply(configmaps, configMap(namespace, `long-${n}`, { data: { text: `${n}${long}` } })) // oxlint-disable-line no-await-in-loop -- one after the other is fine
+    const store = follow()
+    await store.whenSynced(AbortSignal.timeout(20_000))
+    for (let n = 0; n < 10; n += 1) expect(store.get(namespace, `long-${n}`)?.data).toEqual({ text: `${n}${long}` })
   }, 180_000)
 
   test('needs one watch and no list where the server streams lists', async () => {
