@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { copies } from './copies.ts'
+import { addressesLike, copies } from './copies.ts'
 import type { Entry } from './etcd.ts'
 
 const [owner, child] = ['09fe9641-1873-4c53-8b60-a060799546dc', '31d481d7-6170-4fea-9687-f0b541970781']
@@ -32,6 +32,17 @@ test('five thousand copies have five thousand addresses', () => {
   expect(new Set(all).size).toBe(5000)
   expect(all.every((key) => key?.length === entries[2]?.key.length)).toBe(true)
 })
+
+test.each(['10.96.1.2', '10.96.12.3', '10.96.12.34', '10.96.12.345', '10.96.123.210'])(
+  'as many copies of a model at %s can be made as there are addresses as long, and not one more',
+  (ip) => {
+    const entry = { key: `/registry/ipaddresses/${ip}`, value: Buffer.from('') }
+    const keys = Array.from({ length: addressesLike(ip) }, (_, index) => copies([entry], new Map(), index)[0]?.key)
+    expect(new Set(keys).size).toBe(addressesLike(ip))
+    expect(keys.every((key) => key?.length === entry.key.length)).toBe(true)
+    expect(() => copies([entry], new Map(), addressesLike(ip))).toThrow(`addresses like ${ip}`)
+  },
+)
 
 test('a name of another length is refused: it would break what counts bytes', () => {
   expect(() => copies(entries, words('model-1'), 1)).toThrow('not as long')

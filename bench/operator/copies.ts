@@ -32,20 +32,32 @@ export const copies = (entries: readonly Entry[], words: ReadonlyMap<string, str
   }))
 }
 
+/** How many copies can be made of a model whose Service has this address: each needs another one with as many digits. */
+export const addressesLike = (ip: string): number => splitsOf(ip).reduce((sum, [a, b]) => sum + a.count * b.count, 0)
+
 /** Another address of 10.96.0.0/16 with as many digits. @throws where there are too few of them */
 const addressLike = (ip: string, index: number): string => {
-  const digits = ip.length - '10.96..'.length
   let left = index
-  for (let first = 1; first < digits; first += 1) {
-    const [a, b] = [numbersOf(first), numbersOf(digits - first)]
+  for (const [a, b] of splitsOf(ip)) {
     if (left < a.count * b.count) return `10.96.${a.from + Math.floor(left / b.count)}.${b.from + (left % b.count)}`
     left -= a.count * b.count
   }
-  throw new RangeError(`there are too few addresses like ${ip} for ${index} copies; start again for another address`)
+  throw new RangeError(`there are ${addressesLike(ip)} addresses like ${ip}, and ${index} copies want one`)
+}
+
+/** The ways in which the last two numbers of an address share its digits. */
+const splitsOf = (ip: string): (readonly [Numbers, Numbers])[] => {
+  const digits = ip.length - '10.96..'.length
+  return [1, 2, 3].map((first) => [numbersOf(first), numbersOf(digits - first)] as const)
+}
+
+interface Numbers {
+  readonly from: number
+  readonly count: number
 }
 
 /** Numbers from 0 to 255 with so many digits. */
-const numbersOf = (digits: number): { readonly from: number; readonly count: number } =>
+const numbersOf = (digits: number): Numbers =>
   digits === 1
     ? { from: 2, count: 8 }
     : digits === 2

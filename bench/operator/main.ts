@@ -7,7 +7,7 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { KUBERNETES_VERSION } from '../../test/cluster/version.ts'
 import type { Goal } from './goals.ts'
-import { followChildren } from './measure.ts'
+import { followChildren } from './children.ts'
 import { phaseNames, phases, type Bench, type PhaseName, type Samples } from './phases.ts'
 import { completed, goalsOf, pageOf } from './result.ts'
 import { peer, slipway, type Program } from './subject.ts'
@@ -71,17 +71,25 @@ const save = async (): Promise<void> => {
   )
 }
 
+/** Phases that did not end, and why. */
+const failures: string[] = []
 const world = await createWorld(models, report)
 const children = await followChildren(world)
 try {
   const bench: Bench = { ours, theirs, world, children, quick, faultSeconds, report }
   for (const name of phaseNames) {
     if (!chosen.includes(name)) continue
-    samples = { ...samples, [name]: await phases[name](bench) }
-    await save()
+    try {
+      samples = { ...samples, [name]: await phases[name](bench) }
+      await save()
+    } catch (error) {
+      // What the others measure is not to be lost with it.
+      failures.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`)
+      report(`${name} failed: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 } finally {
-  await children.close()
+  await children.close().catch((error: unknown) => failures.push(String(error)))
   await world.close()
 }
 
@@ -92,3 +100,5 @@ console.log(
   `node ${versions.node}, Kubernetes ${versions.kubernetes}, controller-runtime ${versions.controllerRuntime}\n`,
 )
 console.log(pageOf(goals(), samples))
+for (const failure of failures) console.error(`\n${failure}`)
+if (failures.length > 0) process.exitCode = 1

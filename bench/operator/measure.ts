@@ -2,14 +2,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadCredentials } from '../../operator/kube/credentials.ts'
-import { Reflector } from '../../operator/kube/reflector.ts'
-import { deployments, type Deployment } from '../../operator/kube/resources.ts'
-import { Store } from '../../operator/kube/store.ts'
-import { modelDeployments } from '../../operator/modeldeployment/resources.ts'
-import { silent } from '../../operator/telemetry/log.ts'
 import type { Fault } from '../../test/proxy/fault.ts'
 import { startProxy, type Proxy } from '../../test/proxy/proxy.ts'
 import { beyondLeases } from '../../test/proxy/schedule.ts'
+import { change, type Children } from './children.ts'
 import { start, type Program, type Subject } from './subject.ts'
 import type { World } from './world.ts'
 
@@ -89,83 +85,6 @@ export const writesIn = async (auditLog: string, { userAgent }: Program): Promis
     if (objectRef?.resource !== 'leases' && objectRef?.resource !== 'events') writes += 1
   }
   return writes
-}
-
-/** The child Deployments as the API server shows them, and the part of the Deployment controller for those that change. */
-export interface Children {
-  /** When this model's child was seen with so many replicas. */
-  seen(name: string, replicas: number): Promise<number>
-  close(): Promise<void>
-}
-
-export const followChildren = async ({ client, namespace }: World): Promise<Children> => {
-  const store = new Store<Deployment>()
-  const waiting = new Map<string, { readonly replicas: number; readonly resolve: (at: number) => void }>()
-  const failures: unknown[] = []
-  const playing = new Set<Promise<unknown>>()
-  store.subscribe(({ object, initial }) => {
-    if (initial) return
-    const at = performance.now()
-    const name = object.metadata.labels?.['slipway.dev/model-deployment'] ?? ''
-    const awaited = waiting.get(name)
-    if (awaited !== undefined && awaited.replicas === object.spec?.replicas) {
-      waiting.delete(name)
-      awaited.resolve(at)
-    }
-    const { generation = 0 } = object.metadata
-    if (object.status?.observedGeneration === generation) return
-    const replicas = object.spec?.replicas ?? 1
-    const counts = {
-      observedGeneration: generation,
-      replicas,
-      readyReplicas: replicas,
-      availableReplicas: replicas,
-      updatedReplicas: replicas,
-    }
-    const played = client
-      .mergePatch(deployments, namespace, object.metadata.name, { status: counts }, { subresource: 'status' })
-      .catch((error: unknown) => failures.push(error))
-      .finally(() => playing.delete(played))
-    playing.add(played)
-  })
-  const stop = new AbortController()
-  const running = new Reflector({ client, type: deployments, store, namespace, log: silent }).run(stop.signal)
-  await store.whenSynced()
-  return {
-    seen: (name, replicas) =>
-      new Promise((resolve, reject) => {
-        const late = setTimeout(
-          () => reject(new Error(`${name} did not get ${replicas} replicas within 5 minutes`)),
-          300_000,
-        )
-        waiting.set(name, {
-          replicas,
-          resolve: (at) => {
-            clearTimeout(late)
-            resolve(at)
-          },
-        })
-      }),
-    close: async () => {
-      stop.abort()
-      await running
-      await Promise.all(playing)
-      if (failures.length > 0) throw new AggregateError(failures, 'the API server refused a played status')
-    },
-  }
-}
-
-/** How many replicas each model was last given. */
-const given = new Map<string, number>()
-
-/** A user asks for another size. @returns milliseconds from the request until the child had it */
-export const change = async ({ client, namespace }: World, children: Children, name: string): Promise<number> => {
-  const replicas = ((given.get(name) ?? 1) % 3) + 1
-  given.set(name, replicas)
-  const seen = children.seen(name, replicas)
-  const sentAt = performance.now()
-  await client.mergePatch(modelDeployments, namespace, name, { spec: { replicas } })
-  return (await seen) - sentAt
 }
 
 /** So many changes a second for a while, each of another model. @returns the milliseconds of each */

@@ -1,14 +1,6 @@
 // What one run measures, phase by phase. Each phase can run by itself, so that a slow machine may take them one by one.
-import {
-  changesDuringRestart,
-  churn,
-  coldStart,
-  failover,
-  faultRecovery,
-  resyncs,
-  type Children,
-  type ColdStart,
-} from './measure.ts'
+import { changesDuringRestart, churn, coldStart, failover, faultRecovery, resyncs, type ColdStart } from './measure.ts'
+import type { Children } from './children.ts'
 import { start, type Program } from './subject.ts'
 import type { World } from './world.ts'
 

@@ -2,7 +2,8 @@
 // timers, files. All of it must be flat.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadCredentials } from '../../operator/kube/credentials.ts'
-import { change, followChildren, plainKubeconfig } from '../../bench/operator/measure.ts'
+import { change, followChildren } from '../../bench/operator/children.ts'
+import { plainKubeconfig } from '../../bench/operator/measure.ts'
 import { slipway, start } from '../../bench/operator/subject.ts'
 import { createWorld } from '../../bench/operator/world.ts'
 import { startProxy } from '../proxy/proxy.ts'
