@@ -1,10 +1,12 @@
 // The chart on a real node: its own test predicts, and neither an upgrade nor an uninstall touches a running model.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
+import type { ModelDeployment } from '../../operator/api/modeldeployment.ts'
 import { e2e, type E2E } from '../kit/e2e.ts'
 import { installSlipway } from '../kit/install.ts'
 import { applyModel, directly, getModel, serves, waitForModel } from '../kit/model.ts'
 import { predict } from '../kit/predict.ts'
+import { startStream } from '../kit/stream.ts'
 
 jest.setTimeout(300_000)
 
@@ -34,8 +36,8 @@ interface Pod {
 }
 
 /** Which containers run the model: pods by identity, with how often each was restarted. */
-const containers = async (): Promise<string[]> => {
-  const selector = 'slipway.dev/model-deployment=vad,slipway.dev/revision'
+const containers = async (model = 'vad'): Promise<string[]> => {
+  const selector = `slipway.dev/model-deployment=${model},slipway.dev/revision,app.kubernetes.io/name=slipway-runtime`
   const pods = await world.shell.json<{ items: Pod[] }>(['get', 'pods', '-n', world.namespace, '-l', selector])
   const alive = pods.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   return alive
@@ -111,6 +113,62 @@ describe('an upgrade of the chart', () => {
     await world.until('the model has two pods', async () => (await containers()).length === 2)
     await waitForModel(world.shell, world.namespace, 'vad', 'Ready with v5', serves('v5'))
   })
+})
+
+describe('an upgrade of the chart while a rollout is under way', () => {
+  test('hands the rollout over from leader to leader: it ends as asked, once, and no pod of a model restarts', async () => {
+    const { shell, namespace, store } = world
+    const spec = (file: string, version: string) =>
+      directly({
+        model: { uri: `${store}/${file}`, version },
+        resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+      })
+    await applyModel(shell, namespace, 'handed', spec('models/silero_vad_v5.onnx', 'v5'))
+    await waitForModel(shell, namespace, 'handed', 'Ready with v5', serves('v5'))
+    const [serving, was] = [await containers('handed'), await operatorPods()]
+    const stream = await startStream(shell, namespace, 'handed-stream', world.images.modelstore, {
+      url: 'http://handed/v2/models/handed/infer',
+      request,
+      rate: 10,
+      seconds: 900,
+      keepAlive: false,
+    })
+
+    // Its digest is found; the pod that loads it then waits for as long as the upgrade takes.
+    await applyModel(shell, namespace, 'handed', spec('faults/held/silero_vad_v6.onnx?after=1', 'v6'))
+    const isHalfway = ({ status }: ModelDeployment): boolean => status?.candidate?.state === 'Provisioning'
+    const halfway = await waitForModel(shell, namespace, 'handed', 'Provisioning v6', isHalfway)
+    await installSlipway(shell, world.images, ['resyncInterval=2s'])
+    const old = new Set(was.map(({ metadata }) => metadata.name))
+    await world.until('a new pod leads', async () => {
+      const holder = await leader()
+      return holder !== '' && !old.has(holder)
+    })
+    const taken = await getModel(shell, namespace, 'handed')
+    expect(taken.status?.stable).toEqual(halfway.status?.stable)
+    expect(taken.status?.candidate).toMatchObject({
+      revision: halfway.status?.candidate?.revision,
+      state: 'Provisioning',
+    })
+    expect(await containers('handed')).toEqual(expect.arrayContaining(serving))
+
+    const release =
+      'fetch("http://127.0.0.1:8080/faults/release/silero_vad_v6.onnx").then((r) => process.exit(r.ok ? 0 : 1))'
+    await shell.kubectl(['exec', '-n', namespace, 'deployment/model-store', '--', 'node', '-e', release])
+    const { status } = await waitForModel(shell, namespace, 'handed', 'Ready with v6', serves('v6'))
+    const states = status?.history?.filter(({ revision }) => revision === status.stable?.revision).map(({ to }) => to)
+    expect(states?.slice(0, 3)).toEqual(['Pending', 'Provisioning', 'Promoting'])
+    expect(new Set(states).size).toBe(states?.length)
+    expect(status?.rejected ?? []).toEqual([])
+    const after = await containers('handed')
+    expect(after).toEqual(expect.arrayContaining(serving))
+    expect(after.every((container) => container.endsWith(' 0'))).toBe(true)
+    expect(after).toHaveLength(2)
+    const { sent, failed, failures } = await stream.stop()
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] })
+    expect(sent).toBeGreaterThan(0)
+    await shell.kubectl(['delete', 'modeldeployment', 'handed', '-n', namespace])
+  }, 900_000)
 })
 
 describe('an uninstall', () => {

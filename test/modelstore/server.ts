@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /**
  * `GET /models/<file>` with Range and validators, `/healthz`, and under `/faults`:
  * `hang`, `reset`, `html`, `redirect?to=`, `loop`, `<status>`, `slow/<file>?bytesPerSecond=`,
- * `truncate/<file>?times=&range=ignore&then=<other file>`, `nolength/<file>`, `gzip/<file>`.
+ * `truncate/<file>?times=&range=ignore&then=<other file>`, `nolength/<file>`, `gzip/<file>`, and `held/<file>?after=`:
+ * so many requests are answered at once, those after them get a byte now and then until `release/<file>` is asked for.
  * @param folder of the files
  */
 export function createStore(folder: string): Express {
@@ -17,6 +18,8 @@ export function createStore(folder: string): Express {
   store.disable('x-powered-by')
   /** How often each truncating address has cut a connection. */
   const cuts = new Map<string, number>()
+  /** How often each held address was asked for, and files that are held no longer. */
+  const [held, released] = [new Map<string, number>(), new Set<string>()]
   const pathOf = (name: string): string => join(folder, normalize(`/${name}`))
   const send = (response: Response, name: string): void => response.sendFile(pathOf(name), { dotfiles: 'deny' })
 
@@ -43,6 +46,24 @@ export function createStore(folder: string): Express {
       await sleep(100)
     }
     response.end()
+  })
+  faults.get('/held/*file', async (request, response) => {
+    const name = fileOf(request)
+    const before = held.get(request.originalUrl) ?? 0
+    held.set(request.originalUrl, before + 1)
+    const bytes = await readFile(pathOf(name))
+    response.setHeader('content-length', bytes.length)
+    let at = 0
+    const holds = (): boolean => before >= Number(request.query['after'] ?? 0) && !released.has(name)
+    for (; holds() && !response.destroyed && at < bytes.length - 1; at += 1) {
+      response.write(bytes.subarray(at, at + 1))
+      await sleep(100)
+    }
+    response.end(bytes.subarray(at))
+  })
+  faults.get('/release/*file', (request, response) => {
+    released.add(fileOf(request))
+    response.send('ok\n')
   })
   faults.get('/truncate/*file', async (request, response) => {
     const { times = '1', range, then } = request.query
