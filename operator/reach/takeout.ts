@@ -48,7 +48,7 @@ export const withoutReady = (pod: Pod, node: string, now: Date): Pod | undefined
               status: 'False',
               reason: silentReason,
               message,
-              lastTransitionTime: now.toISOString() as never,
+              lastTransitionTime: now.toISOString(),
             }
           : condition,
       ),
