@@ -11,18 +11,17 @@ const endpoint = (name: string, conditions: Endpoint['conditions'] = { ready: tr
   conditions,
 })
 
-const slice = (service: string, endpoints: Endpoint[]): EndpointSlice =>
-  ({
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name: `${service}-x`, namespace: 'team', labels: { 'kubernetes.io/service-name': service } },
-    addressType: 'IPv4',
-    ports: [
-      { name: 'udp', port: 53, protocol: 'UDP' },
-      { name: 'http', port: 8080 },
-    ],
-    endpoints,
-  }) as EndpointSlice
+const slice = (service: string, endpoints: Endpoint[]): EndpointSlice => ({
+  apiVersion: 'discovery.k8s.io/v1',
+  kind: 'EndpointSlice',
+  metadata: { name: `${service}-x`, namespace: 'team', labels: { 'kubernetes.io/service-name': service } },
+  addressType: 'IPv4',
+  ports: [
+    { name: 'udp', port: 53, protocol: 'UDP' },
+    { name: 'http', port: 8080 },
+  ],
+  endpoints,
+})
 
 test('a pod of two Services stands there once', () => {
   const slices = [slice('slipway-router', [endpoint('router')]), slice('fraud', [endpoint('router')])]
