@@ -19,8 +19,11 @@ beforeAll(async () => {
   scene = await openScene(isOwn ? cluster : undefined, say)
 })
 afterAll(async () => {
-  await scene.close()
-  if (isOwn) await down(cluster, say)
+  try {
+    await scene.close()
+  } finally {
+    if (isOwn) await down(cluster, say)
+  }
 })
 
 test(`in ${runs} rollouts while things go wrong no request fails or meets a wrong version, and each ends where it must`, async () => {
