@@ -18,7 +18,7 @@ const start = async (config: Config): Promise<void> => {
   const client = new KubeClient(transport)
   const events = new EventRecorder({ client, log, registry, component: 'slipway-operator', instance: config.identity })
   const lease = new LeaderLease({ client, log, registry, identity: config.identity, ...config.lease })
-  const { controllers, followers } = modelDeploymentControllers({
+  const { controllers, followers, watches } = modelDeploymentControllers({
     client,
     events,
     log,
@@ -36,6 +36,7 @@ const start = async (config: Config): Promise<void> => {
     transport,
     followers,
     controllers,
+    watches,
     lease,
     events,
     http: config.ports,

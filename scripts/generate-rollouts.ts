@@ -126,7 +126,7 @@ const rules = `## Rules
   candidate that every router sends everything to becomes stable first. Edited steps count from the next step on.
 - **Capacity.** \`Surge\` adds pods. \`Borrow\` takes the pods of the candidate from stable, which keeps at least one; no
   previous revision is kept warm. \`Recreate\`, and strategy \`Recreate\`, tell the routers to answer nobody, stop stable
-  when all of them say so, and then start the candidate.
+  when all of them say so, and then start the candidate. \`Borrow\` and \`Recreate\` need \`traffic.mode: Router\`.
 - **When stable has had no ready pod for a minute** and \`onStableUnhealthy\` is \`PreferHealthy\`, a candidate that has
   passed its checks takes everybody, and is judged there.
 - **Commands** are carried out at most once, only on the revision that they name, and answered in \`status.lastCommand\`:

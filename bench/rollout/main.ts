@@ -80,7 +80,7 @@ try {
     for (let index = 0; index < losses; index += 1)
       await measured('loss', async () => {
         report(`a node is cut off: ${index + 1} of ${losses}`)
-        lost.push(await nodeLoss(scene, seed + 100_000 + index, next()))
+        lost.push(await nodeLoss(scene, seed + 100_000 + index, next(), index % 2 === 1))
         report(JSON.stringify(lost.at(-1)))
       })
 } finally {

@@ -6,7 +6,7 @@ import { weightOf } from '../../operator/rollout/traffic.ts'
 import { installSlipway } from '../../test/kit/install.ts'
 import type { StreamSummary } from '../../test/kit/stream.ts'
 import { seeded } from '../../test/proxy/random.ts'
-import { faultsOf, inWords, mend, nodeReady, setLink, strike } from './faults.ts'
+import { faultsOf, inWords, leadOn, mend, nodeReady, setLink, spread, strike } from './faults.ts'
 import { isHome, isSettledOn, modelName, type Scene } from './scene.ts'
 import { play, storyNames, type StoryName } from './stories.ts'
 import { stretchesOf, wrongStretches, type Change, type Stretch } from './timeline.ts'
@@ -31,12 +31,18 @@ export interface Chaos {
   readonly wrong: readonly Stretch[]
 }
 
-/** Rollouts under constant load while things go wrong. @param drains how many of the runs drain a node */
-export const chaos = async (
-  scene: Scene,
-  options: { readonly seed: number; readonly runs: number; readonly drains: number },
-  report: Report,
-): Promise<Chaos> => {
+export interface ChaosOptions {
+  readonly seed: number
+  readonly runs: number
+  /** How many of the runs drain a node. */
+  readonly drains: number
+}
+
+/** A rollout takes some 15 s here; faults fall anywhere into it, or just after. */
+const longestWaitMs = 20_000
+
+/** Rollouts under constant load while things go wrong. */
+export const chaos = async (scene: Scene, options: ChaosOptions, report: Report): Promise<Chaos> => {
   const streams = [
     await scene.load('chaos-kept', { keepAlive: true }),
     await scene.load('chaos-fresh', { keepAlive: false }),
@@ -48,9 +54,9 @@ export const chaos = async (
     const random = seeded(seed)
     const story = storyNames[index % storyNames.length] ?? 'up'
     const isDrain = index % every === every - 1
-    const { nodes } = scene.addresses
-    const drained = isDrain ? nodes[Math.floor(random() * nodes.length)]?.name : undefined
-    const planned = faultsOf(random, drained)
+    const { nodes } = scene
+    const drained = isDrain ? nodes[Math.floor(random() * nodes.length)] : undefined
+    const planned = faultsOf(random, drained, longestWaitMs)
     const began = performance.now()
     const [ending, ...struck] = await Promise.allSettled([
       play(scene, story, random),
@@ -89,9 +95,11 @@ export interface NodeLoss {
   /** From the cut until the last request that failed was sent, in seconds; 0 when none failed. */
   readonly recoveredSeconds: number
   readonly failed: number
+  /** When the first hundred were sent, in seconds after the cut, and how they failed. */
+  readonly failures: readonly { readonly afterSeconds: number; readonly error: string }[]
   readonly sent: number
-  /** Whether the operator ran on the node that was cut off. */
-  readonly withOperator: boolean
+  /** Whether the operator that led ran on the node that was cut off; the other replica is on the node that stays. */
+  readonly withLeader: boolean
   readonly settledSeconds: number
   readonly unsettled?: string
 }
@@ -99,26 +107,24 @@ export interface NodeLoss {
 /** A client gives a request up after this time: what hangs on a lost node is lost. */
 const clientTimeoutMs = 2000
 
-/** The second node is cut off at a random moment of a rollout; the users are on the first. */
-export const nodeLoss = async (scene: Scene, seed: number, version: string): Promise<NodeLoss> => {
+/**
+ * The second node is cut off at a random moment of a rollout; the users are on the first.
+ * @param withLeader whether the operator that leads is lost with it
+ */
+export const nodeLoss = async (scene: Scene, seed: number, version: string, withLeader: boolean): Promise<NodeLoss> => {
   const random = seeded(seed)
-  const node = scene.addresses.nodes[1]?.name ?? ''
+  const [home = '', node = ''] = scene.nodes
+  await leadOn(scene, withLeader ? node : home)
+  // Nothing moves back by itself to a node that was away.
+  await spread(scene, 'app.kubernetes.io/name=slipway-router', node)
+  const { status } = await scene.until('it serves', (object) => object.status?.stable !== undefined)
+  await spread(scene, `slipway.dev/revision=${status?.stable?.revision ?? ''}`, node)
   const streams = [
     await scene.load(`loss-${seed}-kept`, { keepAlive: true, timeoutMs: clientTimeoutMs }),
     await scene.load(`loss-${seed}-fresh`, { keepAlive: false, timeoutMs: clientTimeoutMs }),
   ]
   const before = await Promise.all(streams.map((stream) => stream.changes()))
   if (before.some((log) => log === '')) await sleep(1000)
-  const operator = await scene.world.shell.kubectl([
-    'get',
-    'pods',
-    '-n',
-    'slipway-system',
-    '-l',
-    'app.kubernetes.io/component=operator',
-    '-o',
-    'jsonpath={.items[*].spec.nodeName}',
-  ])
   await scene.apply(version)
   await sleep(Math.round(random() * 10_000))
   const cutAt = Date.now()
@@ -141,8 +147,15 @@ export const nodeLoss = async (scene: Scene, seed: number, version: string): Pro
       seed,
       recoveredSeconds: last.length === 0 ? 0 : Math.max(0, Math.max(...last) - cutAt) / 1000,
       failed: loads.reduce((sum, { failed }) => sum + failed, 0),
+      failures: loads
+        .flatMap(({ failures }) => failures)
+        .map(({ at, tookMs, error = 'answered with an error' }) => ({
+          afterSeconds: (Date.parse(at) - tookMs - cutAt) / 1000,
+          error,
+        }))
+        .toSorted((a, b) => a.afterSeconds - b.afterSeconds),
       sent: loads.reduce((sum, { sent }) => sum + sent, 0),
-      withOperator: operator.includes(node),
+      withLeader,
       settledSeconds,
       ...(unsettled !== undefined && { unsettled }),
     }

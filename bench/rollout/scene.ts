@@ -7,7 +7,7 @@ import type { ModelDeployment, ModelDeploymentSpec } from '../../operator/api/mo
 import { KubeClient } from '../../operator/kube/client.ts'
 import { loadCredentials } from '../../operator/kube/credentials.ts'
 import { Reflector } from '../../operator/kube/reflector.ts'
-import { deployments, pods, type Pod } from '../../operator/kube/resources.ts'
+import { deployments, nodes, pods, type Pod } from '../../operator/kube/resources.ts'
 import { Store } from '../../operator/kube/store.ts'
 import { Transport } from '../../operator/kube/transport.ts'
 import { commandAnnotation } from '../../operator/modeldeployment/command.ts'
@@ -28,7 +28,10 @@ const userLabel = 'slipway.dev/bench-users'
 export interface Scene {
   readonly world: E2E
   readonly client: KubeClient
-  readonly addresses: ClusterAddresses
+  /** Their names. The users are on the first, which is never cut off. */
+  readonly nodes: readonly string[]
+  /** The host's end of a node's cable; undefined where the cluster is somebody else's. */
+  readonly linkOf: (node: string) => string | undefined
   /** Everything that was seen so far; it grows. */
   readonly timeline: readonly Allowed[]
   /** The version of every revision that was seen. */
@@ -48,6 +51,7 @@ export interface Scene {
     options: { readonly keepAlive: boolean; readonly timeoutMs?: number },
   ) => Promise<Stream>
   readonly pods: (selector: string) => Promise<readonly Pod[]>
+  readonly operators: () => Promise<readonly Pod[]>
   /** Runs kubectl drain, as a person does, on everything but the users. */
   readonly drain: (node: string) => Promise<void>
   /** Both routers are there and ready: faults of one run are over before the next begins. */
@@ -77,14 +81,15 @@ export const isSettledOn =
     return seen && candidate === undefined && stable?.version === version && isHome(object, stable.revision)
   }
 
-/** @param cluster the name of a node cluster, which is brought up with two nodes where it is not there */
-export const openScene = async (cluster: string, report: (line: string) => void): Promise<Scene> => {
-  await up({ name: cluster, kind: 'nodes', nodes: 2, report })
-  const addresses = clusterAddresses(cluster, (await readState(cluster))?.index ?? -1, 2)
-  process.env['KUBECONFIG'] = kubeconfigOf(cluster)
+/** @param cluster a cluster of ours by name, brought up with two nodes where it is not there; else the one of KUBECONFIG */
+export const openScene = async (cluster: string | undefined, report: (line: string) => void): Promise<Scene> => {
+  const addresses = cluster === undefined ? undefined : await bringUp(cluster, report)
   const world = await e2e('rollout', [])
   const { shell, namespace } = world
-  const [home] = addresses.nodes.map(({ name }) => name)
+  const credentials = await loadCredentials({ kubeconfig: process.env['KUBECONFIG'] })
+  const client = new KubeClient(new Transport({ credentials, userAgent: 'bench' }))
+  const names = (await client.list(nodes, {})).items.map(({ metadata }) => metadata.name).toSorted()
+  const [home] = names
   const users = {
     metadata: { labels: { [userLabel]: '' } },
     spec: { nodeSelector: { 'kubernetes.io/hostname': home } },
@@ -93,8 +98,6 @@ export const openScene = async (cluster: string, report: (line: string) => void)
   await shell.kubectl(['patch', '-n', namespace, 'deployment/model-store', '-p', patch])
   await shell.kubectl(['rollout', 'status', '-n', namespace, 'deployment/model-store', '--timeout=120s'])
 
-  const credentials = await loadCredentials({ kubeconfig: kubeconfigOf(cluster) })
-  const client = new KubeClient(new Transport({ credentials, userAgent: 'bench' }))
   const store = new Store<ModelDeployment>()
   const timeline: Allowed[] = []
   const versions = new Map<string, string>()
@@ -140,7 +143,8 @@ export const openScene = async (cluster: string, report: (line: string) => void)
   return {
     world,
     client,
-    addresses,
+    nodes: names,
+    linkOf: (node) => addresses?.nodes.find(({ name }) => name === node)?.link,
     timeline,
     versions,
     apply: async (version, rollout = {}) => {
@@ -183,6 +187,10 @@ export const openScene = async (cluster: string, report: (line: string) => void)
         labels: { [userLabel]: '' },
       }),
     pods: async (labelSelector) => (await client.list(pods, { namespace, labelSelector })).items,
+    operators: async () => {
+      const labelSelector = 'app.kubernetes.io/component=operator'
+      return (await client.list(pods, { namespace: 'slipway-system', labelSelector })).items
+    },
     drain: async (node) => {
       const who = ['--ignore-daemonsets', '--delete-emptydir-data', `--pod-selector=!${userLabel}`]
       await shell.kubectl(['drain', node, ...who, '--timeout=240s'])
@@ -202,4 +210,11 @@ export const openScene = async (cluster: string, report: (line: string) => void)
       await world.close()
     },
   }
+}
+
+/** Two nodes; from here on they are the cluster that KUBECONFIG names. */
+const bringUp = async (cluster: string, report: (line: string) => void): Promise<ClusterAddresses> => {
+  await up({ name: cluster, kind: 'nodes', nodes: 2, report })
+  process.env['KUBECONFIG'] = kubeconfigOf(cluster)
+  return clusterAddresses(cluster, (await readState(cluster))?.index ?? -1, 2)
 }

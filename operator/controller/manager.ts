@@ -16,12 +16,19 @@ export interface Follower {
   run(signal: AbortSignal): Promise<void>
 }
 
+/** Work that needs no lease and ends with the signal. */
+export interface Watch {
+  run(signal: AbortSignal): Promise<void>
+}
+
 export interface ManagerOptions {
   readonly log: Logger
   readonly registry: Registry
   readonly transport: Transport
   readonly followers: readonly Follower[]
   readonly controllers: readonly Controller[]
+  /** What every replica does once its caches are filled, whether or not it leads. */
+  readonly watches?: readonly Watch[]
   /** Without one the workers start at once: only where nobody else can run. */
   readonly lease?: LeaderLease
   readonly events?: EventRecorder
@@ -60,7 +67,7 @@ export class Manager {
    * @throws when the lease is lost: the process must then exit, non-zero, at once
    */
   async run(stop: AbortSignal): Promise<void> {
-    const { log, registry, http, followers, lease } = this.#options
+    const { log, registry, http, followers, lease, watches = [] } = this.#options
     const servers = http === undefined ? undefined : await startHttp(http, registry, () => this.notReady())
     if (servers !== undefined) {
       const { metricsPort, healthPort } = servers
@@ -69,10 +76,12 @@ export class Manager {
     const following = new AbortController()
     const reflecting = Promise.all(followers.map((follower) => follower.run(following.signal)))
     let drained = true
+    let watching: Promise<unknown> = Promise.resolve()
     try {
       // A standby fills its caches too: when it takes over, it knows everything already.
       await Promise.all(followers.map(({ store }) => store.whenSynced(stop)))
       log.info('caches are filled')
+      watching = Promise.all(watches.map((watch) => watch.run(following.signal)))
       await lease?.acquire(stop)
       drained = await this.#work(stop)
     } catch (error) {
@@ -81,7 +90,7 @@ export class Manager {
     } finally {
       this.#stopping = true
       following.abort()
-      await reflecting
+      await Promise.all([reflecting, watching])
       await this.#close(drained)
       await servers?.close()
     }

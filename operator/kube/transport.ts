@@ -22,7 +22,7 @@ export interface ApiRequest {
   readonly signal?: AbortSignal | undefined
   /** For the whole call; 30 s unless given. */
   readonly timeoutMs?: number | undefined
-  /** Only the lease's own writes pass the fence. */
+  /** The lease's own writes pass the fence, and what does no harm when every replica does it. */
   readonly unfenced?: boolean
 }
 

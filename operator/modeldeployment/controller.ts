@@ -4,7 +4,7 @@ import type { ModelRevision } from '../api/modelrevision.ts'
 import { steadyClock } from '../controller/clock.ts'
 import { Consistency } from '../controller/consistency.ts'
 import { Controller } from '../controller/controller.ts'
-import type { Follower } from '../controller/manager.ts'
+import type { Follower, Watch } from '../controller/manager.ts'
 import { Applier } from '../kube/apply.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EventRecorder } from '../kube/events.ts'
@@ -22,6 +22,8 @@ import {
 import { Store } from '../kube/store.ts'
 import type { KubeObject } from '../kube/types.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { placesIn } from '../reach/places.ts'
+import { ReachWatch } from '../reach/watch.ts'
 import { Asker } from '../routers/ask.ts'
 import {
   byNamespace,
@@ -31,7 +33,7 @@ import {
   type RouterProblem,
 } from '../routers/controller.ts'
 import { routerName, type RouterRelease } from '../routers/desired.ts'
-import { Routers, serviceIndex } from '../routers/routers.ts'
+import { byService, Routers, serviceIndex } from '../routers/routers.ts'
 import type { ModelDeployment } from '../api/modeldeployment.ts'
 import { CapacityLook } from './capacity/look.ts'
 import { labelKeys, managedSelector } from './names.ts'
@@ -61,7 +63,11 @@ export interface ModelDeploymentControllerOptions {
 /** The controllers of ModelDeployments and of routers, and the caches that have to be filled before they may work. */
 export const modelDeploymentControllers = (
   options: ModelDeploymentControllerOptions,
-): { readonly controllers: readonly Controller[]; readonly followers: readonly Follower[] } => {
+): {
+  readonly controllers: readonly Controller[]
+  readonly followers: readonly Follower[]
+  readonly watches: readonly Watch[]
+} => {
   const { client, events, log, registry, releaseImage, workers, relistMs } = options
   const caches: Caches = {
     modelDeployments: new Store<ModelDeployment>(namespaceIndex),
@@ -175,7 +181,31 @@ export const modelDeploymentControllers = (
       ? keysOfWaiting(slice.metadata.namespace)
       : ownerKeyOf(slice),
   )
-  return { controllers: [controller, routerController], followers }
+  const reach = new ReachWatch({
+    client,
+    log,
+    registry,
+    places: lazily(caches.endpointSlices, placesIn),
+    isSpare: (service) =>
+      caches.endpointSlices.byIndex(byService, service).every((slice) => isSpare(caches.modelDeployments, slice)),
+  })
+  return { controllers: [controller, routerController], followers, watches: [reach] }
+}
+
+/** What a store's objects come to, made again only when something has changed. */
+const lazily = <T extends KubeObject, V>(store: Store<T>, make: (objects: Iterable<T>) => V): (() => V) => {
+  let made: { readonly value: V } | undefined
+  store.subscribe(() => {
+    made = undefined
+  })
+  return () => (made ??= { value: make(store.list()) }).value
+}
+
+/** Routers send a revision's share to stable when its last pod is gone; stable itself, and who is routed to directly, has nobody. */
+const isSpare = (deployments: Store<ModelDeployment>, { metadata: { namespace, labels } }: EndpointSlice): boolean => {
+  const revision = labels?.[labelKeys.revision]
+  const { stable } = deployments.get(namespace, labels?.[labelKeys.modelDeployment] ?? '')?.status ?? {}
+  return revision !== undefined && stable !== undefined && stable.revision !== revision
 }
 
 /** The ModelDeployment that a child belongs to, by its label. */

@@ -39,9 +39,8 @@ const table: readonly Refused[] = [
   },
   {
     field: 'spec.rollout.strategy',
-    found: ({ rollout, traffic }) =>
-      rollout.strategy === 'Canary' && traffic.mode === 'Router' ? undefined : unless('BlueGreen', rollout.strategy),
-    instead: 'use BlueGreen, or Canary with traffic.mode Router',
+    found: (spec) => onlyRouted('BlueGreen', spec.rollout.strategy, spec),
+    instead: 'use BlueGreen, or traffic.mode Router',
   },
   { field: 'spec.rollout.golden', found: ({ rollout }) => set(rollout.golden), instead: 'remove it' },
   { field: 'spec.rollout.shadow', found: ({ rollout }) => set(rollout.shadow), instead: 'remove it' },
@@ -53,7 +52,11 @@ const table: readonly Refused[] = [
     },
     instead: `with traffic.mode Router use only ${judged.join(' and ')}`,
   },
-  { field: 'spec.rollout.capacity', found: ({ rollout }) => unless('Surge', rollout.capacity), instead: 'use Surge' },
+  {
+    field: 'spec.rollout.capacity',
+    found: (spec) => onlyRouted('Surge', spec.rollout.capacity, spec),
+    instead: 'use Surge, or traffic.mode Router',
+  },
   {
     field: 'spec.rollout.deadlines.step',
     found: (spec) => onlyRouted('30m', spec.rollout.deadlines.step, spec),

@@ -45,3 +45,18 @@ test('a Job that ended without a word from its pod is tried again and says so', 
     message: 'Job fraud-1-resolve ended without a result (limit reached).',
   })
 })
+
+test('a Job whose pod is on a lost node is tried again, though that pod never says that it has ended', () => {
+  const target = { type: 'FailureTarget', status: 'True', reason: 'BackoffLimitExceeded' }
+  const job = { metadata: { name: 'fraud-1-resolve' }, status: { conditions: [target] } }
+  const pod = { metadata: { name: 'p' }, status: { phase: 'Running' } }
+  expect(resolutionOf(request, job, [pod]).resolution).toEqual({ kind: 'Running' })
+  const going = { ...pod, metadata: { name: 'p', deletionTimestamp: '2026-01-01T00:00:00Z' } }
+  expect(resolutionOf(request, job, [going]).resolution).toMatchObject({
+    kind: 'Failed',
+    retryable: true,
+    message: 'The pod of Job fraud-1-resolve was lost with its node.',
+  })
+  const running = { ...job, status: {} }
+  expect(resolutionOf(request, running, [going]).resolution).toEqual({ kind: 'Running' })
+})

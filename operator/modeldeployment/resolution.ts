@@ -26,6 +26,14 @@ export interface JobView {
 export const isFinished = (job: JobView): boolean =>
   job.status?.conditions?.some((c) => (c.type === 'Complete' || c.type === 'Failed') && c.status === 'True') ?? false
 
+/**
+ * It has failed for good, and waits only for pods that are told to end: one on a lost node never says that it has.
+ * @see KEP-3939, condition FailureTarget
+ */
+const isLost = (job: JobView, pods: readonly PodView[]): boolean =>
+  pods.every(({ metadata }) => metadata.deletionTimestamp !== undefined) &&
+  (job.status?.conditions?.some((c) => c.type === 'FailureTarget' && c.status === 'True') ?? false)
+
 /** What the resolve Job concerns: the revision, and what a new one must be compatible with. */
 export interface ResolveRequest {
   readonly deployment: ModelDeployment
@@ -45,7 +53,11 @@ export const resolutionOf = (
   const said = pods.flatMap((pod) => terminationOf(pod) ?? [])
   const result = said.find((t) => t.ok)
   if (result?.ok === true) return accepted(request, result, pods)
-  if (job === undefined || !isFinished(job)) return { resolution: { kind: 'Running' } }
+  if (job === undefined) return { resolution: { kind: 'Running' } }
+  if (!isFinished(job))
+    return isLost(job, pods)
+      ? { resolution: failed('PodCrashed', `The pod of Job ${job.metadata.name} was lost with its node.`, true) }
+      : { resolution: { kind: 'Running' } }
   const refusal = said.find((t) => !t.ok)
   if (refusal?.ok === false) {
     const { message, retryable } = refusal

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
 import { operations } from './commands.ts'
-import { type Event, versions } from './player.ts'
+import { type Event, versions } from './events.ts'
 
 const second = 1000
 const minute = 60 * second

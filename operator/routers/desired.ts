@@ -1,6 +1,7 @@
 // The routers of one namespace: a Deployment of Envoy with its agent, and what it needs to run. Pure. Everything but
 // the Deployment is owned by it, so one deletion takes all of it away. No right on Secrets, ever.
 import { agentPort } from '../api/routerstate.ts'
+import { withNodeLoss } from '../kube/tolerations.ts'
 import type { KubeObject } from '../kube/types.ts'
 
 /** Everything of the routers of a namespace has this name. */
@@ -37,6 +38,8 @@ const user = 65532
 const terminationGraceSeconds = 60
 /** A new router must have been ready for this long before an old one may go. */
 const minReadySeconds = 5
+/** How long a router stays on a node that is given up: rollouts wait for its word until it is on its way out. */
+const leftAfterSeconds = 5
 const folder = '/xds'
 /** What the agent may look at; the operator must hold the same rights to be allowed to give them. */
 const rules = [
@@ -74,6 +77,7 @@ const podSpec = ({ agentImage, envoyImage, resources, logLevel }: RouterRelease)
   automountServiceAccountToken: false,
   enableServiceLinks: false,
   terminationGracePeriodSeconds: terminationGraceSeconds,
+  tolerations: withNodeLoss(undefined, leftAfterSeconds),
   securityContext: {
     runAsNonRoot: true,
     runAsUser: user,

@@ -34,6 +34,7 @@ const desk = (pods: readonly string[], ready = true) => {
   const asked: string[] = []
   const clock = { now: 1000 }
   let held: Promise<void> | undefined
+  const silent = new Set<string>()
   const routers = new Routers({
     client: {} as KubeClient,
     modelDeployments: resource<ModelDeployment>('slipway.dev', 'v1alpha1', 'modeldeployments', 'ModelDeployment'),
@@ -42,6 +43,12 @@ const desk = (pods: readonly string[], ready = true) => {
       ask: async ({ name, ...rest }: RouterEndpoint) => {
         asked.push(name)
         await held
+        if (silent.has(name)) {
+          // The others have answered long before.
+          await new Promise(setImmediate)
+          clock.now += 2000
+          return { router: name, ...rest, error: 'no answer within 2000 ms' }
+        }
         const { state } = answerOf(name, 1, {})
         return { router: name, ready: rest.ready, terminating: rest.terminating, ...(state && { state }) }
       },
@@ -52,6 +59,7 @@ const desk = (pods: readonly string[], ready = true) => {
     routers,
     asked,
     clock,
+    silent,
     list: (names: readonly string[], nowReady = true) => scope.replace([sliceOf(names, nowReady)], '2'),
     hold: () => {
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -91,6 +99,18 @@ describe('the routers of a namespace', () => {
     clock.now += 1
     await routers.answers('shop')
     expect(asked).toHaveLength(3)
+  })
+
+  test('are asked as often as ever when one of them is silent: to wait is no work', async () => {
+    const { routers, asked, clock, silent } = desk(['a', 'b'])
+    silent.add('b')
+    await routers.answers('shop')
+    clock.now += 199
+    await routers.answers('shop')
+    expect(asked).toHaveLength(2)
+    clock.now += 1
+    await routers.answers('shop')
+    expect(asked).toHaveLength(4)
   })
 
   test('that came since the last round are there without an answer, and those that went are not', async () => {

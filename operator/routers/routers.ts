@@ -93,14 +93,20 @@ export class Routers {
   async #round(namespace: string, rounds: Rounds): Promise<Answers> {
     const began = this.#clock()
     const endpoints = this.endpoints(namespace)
-    const said = await Promise.all(endpoints.map((endpoint) => this.#options.asker.ask(endpoint)))
+    let tookMs = 0
+    const ask = async (endpoint: RouterEndpoint) => {
+      const answer = await this.#options.asker.ask(endpoint)
+      // To wait for one that is silent is no work.
+      if (answer.state !== undefined) tookMs = this.#clock() - began
+      return answer
+    }
+    const said = await Promise.all(endpoints.map(ask))
     const working = said.filter(({ state }) => state?.models.some(({ appliedEpoch }) => appliedEpoch !== undefined))
     const known = new Set(endpoints.map(({ name }) => name))
     rounds.served = new Set(
       [...rounds.served, ...working.map(({ router }) => router)].filter((name) => known.has(name)),
     )
     rounds.answers = said.map((answer) => ({ ...answer, hasServed: rounds.served.has(answer.router) }))
-    const tookMs = this.#clock() - began
     rounds.notBefore = this.#clock() + Math.max(leastGapMs, restPerWork * tookMs)
     return rounds.answers
   }

@@ -295,11 +295,13 @@ describe('the operator', () => {
     expect(only(objects, 'Pod').metadata.labels).not.toMatchObject(selector.matchLabels ?? {})
   })
 
-  test('behind a network policy reaches DNS, the API server and agents of routers, and is reached by those named', async () => {
+  test('behind a network policy reaches DNS, the API server, agents of routers and pods of models, and is reached by those named', async () => {
     const settings = ['networkPolicy.enabled=true']
     const closed = only(await render(settings), 'NetworkPolicy').spec as V1NetworkPolicySpec
     expect(closed.ingress).toEqual([])
-    expect(closed.egress?.flatMap(({ ports = [] }) => ports.map(({ port }) => port))).toEqual([53, 53, 443, 6443, 9902])
+    expect(closed.egress?.flatMap(({ ports = [] }) => ports.map(({ port }) => port))).toEqual([
+      53, 53, 443, 6443, 9902, 8080,
+    ])
     const named = [...settings, 'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch']
     const open = only(await render(named), 'NetworkPolicy').spec as V1NetworkPolicySpec
     expect(open.ingress).toEqual([

@@ -10,7 +10,12 @@ export interface StreamSummary {
   /** Every change from one answering revision to another, in order. */
   readonly transitions: readonly { readonly from: string; readonly to: string; readonly at: string }[]
   /** The first 50 of them. */
-  readonly failures: readonly { readonly revision: string; readonly error?: string }[]
+  readonly failures: readonly {
+    readonly at: string
+    readonly tookMs: number
+    readonly revision: string
+    readonly error?: string
+  }[]
   /** Of all failed requests, the one that was sent last: when its failure was known, and how long that took. */
   readonly lastFailure?: { readonly at: string; readonly tookMs: number }
   /** The longest time between two good answers. */

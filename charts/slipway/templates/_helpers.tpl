@@ -114,7 +114,12 @@ are not among them. Server-side apply is patch, and create where the object is n
 # Why a pod does not start, what a resolve Job found, and which image digest it ran.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [get, list]
+# A pod on a node that is lost is taken out of its Services: its condition Ready becomes False, as the control plane itself
+# does some forty seconds later.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [update]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]

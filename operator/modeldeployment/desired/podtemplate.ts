@@ -5,6 +5,7 @@ import { parseDuration } from '../../api/duration.ts'
 import type { FrozenPodTemplate } from '../../api/modelrevision.ts'
 import { milliOf } from '../../kube/quantity.ts'
 import { childLabels, labelKeys, revisionLabels } from '../names.ts'
+import { withNodeLoss } from '../../kube/tolerations.ts'
 import { overlay } from './overlay.ts'
 
 /** What resolution found out about a revision. */
@@ -90,8 +91,19 @@ export const renderPodTemplate = (deployment: ModelDeployment, resolved: Resolve
       ],
     },
   }
-  return overlay(template, deployment.spec.podTemplate ?? {}) as FrozenPodTemplate
+  return leavingLostNodes(overlay(template, deployment.spec.podTemplate ?? {}) as FrozenPodTemplate)
 }
+
+/**
+ * How long a pod stays on a node that the control plane has given up, which takes it some 40 s: a model answers as well from
+ * elsewhere, and a rollout waits for pods that are lost. Kubernetes' own default is 300.
+ */
+const leftAfterSeconds = 30
+
+const leavingLostNodes = ({ spec, ...others }: FrozenPodTemplate): FrozenPodTemplate => ({
+  ...others,
+  spec: { ...spec, tolerations: withNodeLoss(spec['tolerations'], leftAfterSeconds) },
+})
 
 /**
  * The template of the resolve Job: the same image, limits and placement as the serving pods, so that what it
@@ -117,7 +129,7 @@ export const renderResolveTemplate = (
       containers: [fetcher(resolveContainer, image, env, deployment)],
     },
   }
-  return overlay(template, placementOf(deployment.spec.podTemplate)) as FrozenPodTemplate
+  return leavingLostNodes(overlay(template, placementOf(deployment.spec.podTemplate)) as FrozenPodTemplate)
 }
 
 /** Labels of the overlay that would take over ours; naming one is refused, not ignored. */

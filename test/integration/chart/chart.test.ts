@@ -75,7 +75,8 @@ const work = (namespace: string): Question[] => {
     ...of('batch', 'jobs', 'get list watch create patch delete'),
     ...of('', 'services', 'get list watch create patch'),
     ...of('discovery.k8s.io', 'endpointslices', 'list watch'),
-    ...of('', 'pods', 'list'),
+    ...of('', 'pods', 'get list'),
+    ...of('', 'pods/status', 'update'),
     ...of('', 'events', 'create patch'),
   ]
 }

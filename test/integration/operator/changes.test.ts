@@ -174,7 +174,7 @@ describe('a spec that cannot be honoured', () => {
     await stage.apply('early', { model: { uri: uriOf('2') }, rollout: { capacity: 'Borrow' } })
     const { message } = await stage.says('early', 'Stalled', 'True', 'NotImplemented')
     expect(message).toMatch(
-      /^This release cannot do: spec.rollout.capacity \(found Borrow; use Surge\)\. .* keeps serving\.$/,
+      /^This release cannot do: spec.rollout.capacity \(found Borrow; use Surge, or traffic\.mode Router\)\. .* keeps serving\.$/,
     )
     expect(conditionOf(await stage.get('early'), 'Available')?.status).toBe('True')
     expect(await jobNames('early')).toEqual([`${revisionOf('early', spec('1'))}-resolve`])
