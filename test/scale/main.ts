@@ -12,7 +12,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 })
-const began = performance.now()
+const [began, at] = [performance.now(), new Date().toISOString()]
 const report = (line: string): void => {
   process.stderr.write(`[${Math.round((performance.now() - began) / 1000)} s] ${line}\n`)
 }
@@ -34,5 +34,9 @@ for (const sample of [samples[1], samples.at(-1)]) {
   )
 }
 console.log(tableOf(goals))
-if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ goals, changes, samples }, null, 2)}\n`)
+if (values.json !== undefined)
+  await writeFile(
+    values.json,
+    `${JSON.stringify({ bench: 'soak', at, seconds: Number(values.seconds), goals, changes, samples }, null, 2)}\n`,
+  )
 if (ended !== undefined) process.exitCode = 1
