@@ -110,10 +110,10 @@ export class Reflector<T extends KubeObject = KubeObject> {
   }
 
   async #list(state: State & { at: 'Listing' }, signal: AbortSignal): Promise<Step<T>> {
-    const { client, type } = this.#options
+    const { client, type, silenceMs = defaultSilenceMs } = this.#options
     if (state.continue === undefined) this.#begin()
     const startedAt = performance.now()
-    const watchdog = new Watchdog(signal, { totalMs: longestListMs, silenceMs: listSilenceMs })
+    const watchdog = new Watchdog(signal, { totalMs: longestListMs, silenceMs: Math.min(silenceMs, listSilenceMs) })
     const items: T[] = []
     try {
       const options = { ...this.#selection, ...this.#pageOf(state), signal: watchdog.signal }

@@ -1,5 +1,5 @@
-// Ends a watch that says nothing, or does not end: aborts when the parent does or when one of two times is over, and knows
-// whether it was the time.
+// Ends a watch or a list that says nothing, or does not end: aborts when the parent does or when one of two times is over,
+// and knows whether it was the time.
 
 export interface Patience {
   /** The whole watch. */
@@ -51,7 +51,7 @@ export class Watchdog {
 
   readonly #bite = (): void => {
     this.#bit = true
-    this.#abort.abort(new Error('the watch is silent'))
+    this.#abort.abort(new Error('the server says nothing any more'))
   }
 
   readonly #cancel = (): void => this.#abort.abort(this.#parent.reason)

@@ -317,6 +317,14 @@ describe('a reflector', () => {
     await change(store)
   }, 180_000)
 
+  test('does not wait for the rest of a list that never comes', async () => {
+    proxy.play({ when: on('list'), times: 1, fault: { fault: 'headersOnly' } })
+    const store = follow({ silenceMs: 2000 })
+    await store.whenSynced(AbortSignal.timeout(60_000))
+    expect(await restarts('Connection')).toBeGreaterThanOrEqual(1)
+    await change(store)
+  }, 180_000)
+
   test('has a large list whole, though no part of it is handed on whole', async () => {
     const long = 'ä"\\{[,'.repeat(20_000)
     for (let n = 0; n < 10; n += 1)
