@@ -55,9 +55,10 @@ const defaultWatchdogMs = 15_000
 const defaultSilenceMs = 90_000
 /** A watch cannot show that an event is missing: something on the way dropped it, or etcd was restored. A list can. */
 const defaultRelistMs = 1_800_000
-/** A list that says nothing for so long is dead; one that says something may take its time. */
-const listSilenceMs = 30_000
-const longestListMs = 600_000
+/** A page that takes longer crawls, and holds up all that the cache should hear: it is asked for again. */
+const longestPageMs = 30_000
+/** The same for a whole list. */
+const longestListMs = 60_000
 /** What a stream of everything there is may pause before the end of the beginning. */
 const initialSilenceMs = 10_000
 const growth = { firstMs: 800, maxMs: 30_000 }
@@ -113,10 +114,14 @@ export class Reflector<T extends KubeObject = KubeObject> {
     const { client, type, silenceMs = defaultSilenceMs } = this.#options
     if (state.continue === undefined) this.#begin()
     const startedAt = performance.now()
-    const watchdog = new Watchdog(signal, { totalMs: longestListMs, silenceMs: Math.min(silenceMs, listSilenceMs) })
+    const page = this.#pageOf(state)
+    const watchdog = new Watchdog(signal, {
+      totalMs: 'limit' in page ? longestPageMs : longestListMs,
+      silenceMs: Math.min(silenceMs, longestPageMs),
+    })
     const items: T[] = []
     try {
-      const options = { ...this.#selection, ...this.#pageOf(state), signal: watchdog.signal }
+      const options = { ...this.#selection, ...page, signal: watchdog.signal }
       const end = await client.listStreaming(type, options, (more) => {
         this.#heard()
         watchdog.heard()
@@ -131,13 +136,14 @@ export class Reflector<T extends KubeObject = KubeObject> {
   }
 
   /**
-   * The first list is the server's own cache, whole: it costs the server a quarter of what pages out of etcd do, and all
+   * The first list is the server's own cache, whole: it costs the server a third of what pages out of etcd do, and all
    * of its changes since then follow with the watch. Later ones are consistent reads: they find what a watch missed.
+   * So are those after a failure: of many pages over a slow line one after the other arrives, a whole list never.
    */
   #pageOf(
     state: State & { at: 'Listing' },
   ): { resourceVersion: '0' } | { limit: number; continue: string | undefined } {
-    if (!this.#scope.synced) return { resourceVersion: '0' }
+    if (!this.#scope.synced && state.failures === 0 && state.continue === undefined) return { resourceVersion: '0' }
     return { limit: this.#options.pageSize ?? defaultPageSize, continue: state.continue }
   }
 
