@@ -40,6 +40,8 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly watchdogMs?: number
   /** How long a watch may say nothing; 90 s unless given. */
   readonly silenceMs?: number
+  /** How long a whole list may take, and a page half of it; 60 s unless given. */
+  readonly listMs?: number
   /** How old the last list may become, in milliseconds; half an hour unless given. */
   readonly relistMs?: number
   /** What to keep of an object, new or cut down; managedFields and kubectl's copy of what was applied are always dropped. */
@@ -55,10 +57,8 @@ const defaultWatchdogMs = 15_000
 const defaultSilenceMs = 90_000
 /** A watch cannot show that an event is missing: something on the way dropped it, or etcd was restored. A list can. */
 const defaultRelistMs = 1_800_000
-/** A page that takes longer crawls, and holds up all that the cache should hear: it is asked for again. */
-const longestPageMs = 30_000
-/** The same for a whole list. */
-const longestListMs = 60_000
+/** A list that takes longer crawls, and holds up all that the cache should hear: it is asked for again. */
+const defaultListMs = 60_000
 /** What a stream of everything there is may pause before the end of the beginning. */
 const initialSilenceMs = 10_000
 const growth = { firstMs: 800, maxMs: 30_000 }
@@ -111,13 +111,13 @@ export class Reflector<T extends KubeObject = KubeObject> {
   }
 
   async #list(state: State & { at: 'Listing' }, signal: AbortSignal): Promise<Step<T>> {
-    const { client, type, silenceMs = defaultSilenceMs } = this.#options
+    const { client, type, silenceMs = defaultSilenceMs, listMs = defaultListMs } = this.#options
     if (state.continue === undefined) this.#begin()
     const startedAt = performance.now()
     const page = this.#pageOf(state)
     const watchdog = new Watchdog(signal, {
-      totalMs: 'limit' in page ? longestPageMs : longestListMs,
-      silenceMs: Math.min(silenceMs, longestPageMs),
+      totalMs: 'limit' in page ? listMs / 2 : listMs,
+      silenceMs: Math.min(silenceMs, listMs / 2),
     })
     const items: T[] = []
     try {

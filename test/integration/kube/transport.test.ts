@@ -325,6 +325,16 @@ describe('a reflector', () => {
     await change(store)
   }, 180_000)
 
+  test('gives up a list that crawls, and gets it page by page', async () => {
+    await direct.client.apply(configmaps, configMap(namespace, 'long', { data: { text: 'long '.repeat(50_000) } }))
+    proxy.play({ when: on('list'), times: 1, fault: { fault: 'slowBody', bytesPerSecond: 1000 } })
+    const store = follow({ listMs: 4000 })
+    await store.whenSynced(AbortSignal.timeout(60_000))
+    expect(lists().slice(0, 2)).toEqual(['0', '250'])
+    expect(await restarts('Connection')).toBeGreaterThanOrEqual(1)
+    await change(store)
+  }, 180_000)
+
   test('has a large list whole, though no part of it is handed on whole', async () => {
     const long = 'ä"\\{[,'.repeat(20_000)
     for (let n = 0; n < 10; n += 1)
