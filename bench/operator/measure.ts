@@ -156,6 +156,7 @@ export const faultRecovery = async (
   world: World,
   children: Children,
   seconds: number,
+  report: (line: string) => void,
 ): Promise<Readonly<Record<string, number>>> => {
   const credentials = await loadCredentials({ kubeconfig: world.plane.kubeconfig })
   const recovered: Record<string, number> = {}
@@ -171,6 +172,12 @@ export const faultRecovery = async (
       await sleep(seconds * 1000)
       proxy.heal()
       recovered[name] = (await change(world, children, world.names[0] ?? '')) / 1000
+      report(`${name}: ${recovered[name]?.toFixed(1)} s`)
+    } catch (error) {
+      const state = subject.ended() === undefined ? 'runs' : `ended with ${subject.ended()}`
+      throw new Error(`after ${seconds} s of ${name} the operator ${state} and said last:\n${subject.lastWords()}`, {
+        cause: error,
+      })
     } finally {
       await subject.stop()
       await proxy.close()

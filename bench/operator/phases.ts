@@ -78,6 +78,6 @@ export const phases: { readonly [Name in PhaseName]: (bench: Bench) => Promise<N
   },
   faults: async ({ ours, world, children, faultSeconds, report }) => {
     report(`recovery after ${faultSeconds} s of 429, of 500, and of half-open connections`)
-    return { seconds: faultSeconds, recovered: await faultRecovery(ours, world, children, faultSeconds) }
+    return { seconds: faultSeconds, recovered: await faultRecovery(ours, world, children, faultSeconds, report) }
   },
 }

@@ -57,6 +57,8 @@ export interface Subject {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   /** Undefined while it runs. */
   ended(): number | string | undefined
+  /** The end of its log. */
+  lastWords(): string
   /** What it has open, by kind: `TCPSocketWrap`, `Timeout`; `files` is what the kernel counts. */
   resources(): Promise<Readonly<Record<string, number>>>
   /** How late its event loop was since it was started; the peer has none. */
@@ -162,6 +164,7 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
   }
   createInterface(child.stdout).on('line', heard)
   createInterface(child.stderr).on('line', heard)
+  const lastWords = (): string => log.slice(-15).join('\n')
   const agent = new Agent({ keepAliveTimeout: 60_000 })
   const pid = child.pid ?? 0
   const until = async <T>(
@@ -173,9 +176,8 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
     for (;;) {
       const answer = await ask()
       if (answer !== undefined) return answer
-      if (hasEnded(child)) throw new Error(`${program.name} ended before ${what}:\n${log.slice(-15).join('\n')}`)
-      if (performance.now() > deadline)
-        throw new Error(`${program.name}: ${what} took too long:\n${log.slice(-15).join('\n')}`)
+      if (hasEnded(child)) throw new Error(`${program.name} ended before ${what}:\n${lastWords()}`)
+      if (performance.now() > deadline) throw new Error(`${program.name}: ${what} took too long:\n${lastWords()}`)
       await sleep(everyMs)
     }
   }
@@ -227,6 +229,7 @@ export const start = async (program: Program, options: StartOptions): Promise<Su
         5,
       )
     },
+    lastWords,
     ended: () => child.exitCode ?? child.signalCode ?? undefined,
     resources: async () => {
       const text = (await get(ports.metrics, '/metrics'))?.text ?? ''
