@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { deployments, services, type ResourceType } from '../../../operator/kube/resources.ts'
 import { grpcRoutes, httpRoutes, modelDeployments, type Route } from '../../../operator/modeldeployment/resources.ts'
 import { installGatewayApi, removeGatewayApi } from '../../gateway/crds.ts'
+import { give } from '../cli/session.ts'
 import { eventually } from './eventually.ts'
 import { startGateways, type PlayedGateways } from './gateways.ts'
 import { startRouters, type PlayedRouters } from './routers.ts'
@@ -65,6 +66,18 @@ const promote = async (name: string, candidate: string, id: string) => {
   await stage.client.mergePatch(modelDeployments, stage.namespace, name, patch)
 }
 
+/** What `kubectl slipway plan` says of the first version, in one line. */
+const planned = async (): Promise<string> => {
+  const manifest = {
+    apiVersion: 'slipway.dev/v1alpha1',
+    kind: 'ModelDeployment',
+    metadata: { name: 'fraud', namespace: stage.namespace },
+    spec: spec('v1'),
+  }
+  const { out, note } = await give(['plan', '-f', '-', '-n', stage.namespace], { input: JSON.stringify(manifest) })
+  return `${out} ${note}`.replaceAll(/\s+/g, ' ')
+}
+
 describe('a cluster without the Gateway API', () => {
   test('is told of in a condition, no pod starts, and CRDs that come later are noticed', async () => {
     await stage.apply('fraud', spec('v1'))
@@ -72,6 +85,7 @@ describe('a cluster without the Gateway API', () => {
     expect(stalled.message).toContain('Install the Gateway API 1.1 or later, or set traffic.mode to Router')
     await stage.says('fraud', 'Available', 'False', 'NoVersionYet')
     expect((await stage.children('fraud')).deployments).toEqual({})
+    expect(await planned()).toContain('Install the Gateway API 1.1 or later')
 
     await installGatewayApi(stage.client)
     gateways = await startGateways(stage.client, stage.namespace)
@@ -79,6 +93,7 @@ describe('a cluster without the Gateway API', () => {
     expect(missing.message).toContain(
       `spec.traffic.gateway.parentRefs[0] names Gateway ${stage.namespace}/public, which does not exist`,
     )
+    expect(await planned()).toContain('which does not exist. Create it, or name one that exists.')
   })
 })
 
