@@ -47,6 +47,29 @@ describe('what the controller would do', () => {
     expect(pods).toEqual({ most: 8, last: 4 })
   })
 
+  test('mode Gateway: nobody counts, so every step is a gate, unless time decides', () => {
+    const traffic = { mode: 'Gateway' as const, gateway: { parentRefs: [{ name: 'public' }] } }
+    const gatesOf = (onInconclusive: 'Hold' | 'Promote') => {
+      const spec = { ...specV8, traffic, rollout: { ...specV8.rollout, onInconclusive } }
+      delete spec.rollout.analysis
+      const { steps, held } = forecast(spec)
+      expect(held).toBeUndefined()
+      return steps.flatMap(({ share, gate }) => (share === undefined ? [] : [[share, gate]]))
+    }
+    expect(gatesOf('Hold')).toEqual([
+      ['1%', true],
+      ['5%', true],
+      ['20%', true],
+      ['100%', true],
+    ])
+    expect(gatesOf('Promote')).toEqual([
+      ['1%', false],
+      ['5%', false],
+      ['20%', true],
+      ['100%', false],
+    ])
+  })
+
   test('mode Direct: pods beside the old ones, then the Service moves, then the old ones go', () => {
     const spec = specFor('v9', {}, { traffic: { mode: 'Direct' }, replicas: 2 })
     expect(forecast(spec).steps.map(({ state }) => state)).toEqual([

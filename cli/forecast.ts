@@ -4,7 +4,7 @@ import type { ModelDeployment, ModelDeploymentSpec } from '../operator/api/model
 import type { ModelRevision } from '../operator/api/modelrevision.ts'
 import { revisionHash } from '../operator/api/identity.ts'
 import { listenerPorts } from '../operator/api/routerstate.ts'
-import type { Routing } from '../operator/modeldeployment/routing.ts'
+import { isRouted, type Routing } from '../operator/modeldeployment/routing.ts'
 import { statusOf } from '../operator/modeldeployment/status.ts'
 import { targetOf } from '../operator/modeldeployment/target.ts'
 import { isDirect, without, type Rollout } from '../operator/rollout/decision.ts'
@@ -195,10 +195,12 @@ export const idealWorld = (
       ...(stamp !== undefined && { stamp }),
     })),
     service: {
-      ...(direct && serving !== undefined && { revision: serving }),
+      ...(!isRouted(deployment) && serving !== undefined && { revision: serving }),
       readyEndpoints: direct && serving !== undefined ? { [serving]: spec.replicas } : {},
     },
-    ...(!direct && { routers: [{ name: 'router', ...(traffic && { epoch: traffic.epoch }) }] }),
+    ...(!direct && {
+      routers: [{ name: isRouted(deployment) ? 'router' : 'route', ...(traffic && { epoch: traffic.epoch }) }],
+    }),
     ...(!direct && traffic && { evidence: goodEvidence(rollout, traffic.epoch) }),
   }
 }
@@ -228,9 +230,21 @@ const promotion = (
 /** The way from users to pods in the same world: every router is there and ready. */
 export const idealRouting = ({ spec, status }: ModelDeployment, { service, routers = [] }: Observed): Routing => {
   const port = status?.traffic?.port ?? listenerPorts.first
-  if (!isDirect(spec)) return { destination: { kind: 'Routers' }, port, readyRouters: routers.length }
+  if (spec.traffic.mode === 'Router') return { destination: { kind: 'Routers' }, port, readyRouters: routers.length }
   const { revision } = service
-  return { destination: revision === undefined ? { kind: 'Nowhere' } : { kind: 'Pods', revision }, readyRouters: 0 }
+  return {
+    destination: revision === undefined ? { kind: 'Nowhere' } : { kind: 'Pods', revision },
+    readyRouters: 0,
+    ...(spec.traffic.mode === 'Gateway' && { routes: idealRoutes }),
+  }
+}
+
+/** Every Gateway has taken both routes. */
+const idealRoutes: NonNullable<Routing['routes']> = {
+  exist: ['HTTPRoute', 'GRPCRoute'],
+  mayBeUsed: true,
+  hasHttpSettled: true,
+  isUsed: true,
 }
 
 /** Why the end is not what the spec asks for; undefined where it is. */

@@ -10,6 +10,7 @@ import { modelDeployments } from '../operator/modeldeployment/resources.ts'
 import { changesOf, type Change } from './changes.ts'
 import { revisionsOf, type Cluster } from './cluster.ts'
 import { admitted, podsRefused, templateOf } from './desired.ts'
+import { missingAtGateway } from './gateway.ts'
 import { forecastOf, podsNow, type Forecast } from './forecast.ts'
 
 export interface PlanReport {
@@ -76,7 +77,10 @@ export const planFor = async (
   const { name } = wanted.metadata
   const kept = live === undefined ? [] : (await revisionsOf(cluster, name)).filter((r) => belongs(r, live))
   const unsupported = notImplemented(wanted.spec)
-  const refusal = unsupported === undefined ? undefined : ({ reason: 'NotImplemented', message: unsupported } as const)
+  const refusal =
+    unsupported === undefined
+      ? await missingAtGateway(cluster, wanted)
+      : ({ reason: 'NotImplemented', message: unsupported } as const)
   const forecast = forecastOf(wanted, kept, refusal, now)
   const changes = live === undefined ? [] : changesOf(live.spec, wanted.spec)
   const target = kept.find((r) => r.metadata.name === forecast.target?.revision)

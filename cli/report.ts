@@ -1,7 +1,7 @@
 // What there is to say about one ModelDeployment right now: its versions, their shares and pods, what it waits for and
 // what a person can do. Pure; `status --json` and `watch --json` print it as it is.
 import { isReason, reasons } from '../operator/api/conditions.ts'
-import type { Condition, ModelDeployment, ModelDeploymentStatus } from '../operator/api/modeldeployment.ts'
+import type { Condition, ModelDeployment, ModelDeploymentStatus, TrafficSpec } from '../operator/api/modeldeployment.ts'
 import type { Deployment } from '../operator/kube/resources.ts'
 import { percent, stepsOf } from '../operator/rollout/steps.ts'
 import { weightOf } from '../operator/rollout/traffic.ts'
@@ -54,7 +54,13 @@ export interface StatusReport {
   readonly available: boolean
   readonly versions: readonly VersionReport[]
   readonly rollout?: RolloutReport
-  readonly routers?: { readonly epoch: number; readonly total: number; readonly acked: number }
+  /** In mode Gateway they are routes, counted once for each Gateway. */
+  readonly routers?: {
+    readonly mode: TrafficSpec['mode']
+    readonly epoch: number
+    readonly total: number
+    readonly acked: number
+  }
   readonly checks: readonly Check[]
   readonly conditions: readonly Pick<Condition, 'type' | 'status' | 'reason' | 'message'>[]
   /** What it waits for, or why it does not go on, in one word and in the operator's sentence. */
@@ -94,7 +100,9 @@ export const reportOf = (deployment: ModelDeployment, workloads: readonly Deploy
     available: conditionOf(deployment, 'Available')?.status === 'True',
     versions: versionsOf(status, workloads),
     ...(rollout && { rollout }),
-    ...(traffic?.routers && { routers: { epoch: traffic.epoch, ...traffic.routers } }),
+    ...(traffic?.routers && {
+      routers: { mode: deployment.spec.traffic.mode, epoch: traffic.epoch, ...traffic.routers },
+    }),
     checks: status.analysis?.checks ?? [],
     conditions,
     ...(waitsFor && { waitsFor }),

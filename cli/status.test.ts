@@ -25,6 +25,14 @@ const changed = (status: Partial<ModelDeploymentStatus>): ModelDeployment => {
 const [v7, v8] = [nameOf(specV7), nameOf(specV8)]
 
 describe('status on one screen', () => {
+  test('in mode Gateway counts routes, not routers', () => {
+    const object = canary()
+    const gateway = { mode: 'Gateway' as const, gateway: { parentRefs: [{ name: 'public' }] } }
+    const shown = text({ ...object, spec: { ...object.spec, traffic: gateway } })
+    expect(shown).toContain('routes     2 of 2 are accepted with epoch 12.')
+    expect(shown).not.toContain('routers')
+  })
+
   test('a canary: shares asked and measured, pods, steps, routers, verdict, what it waits for', () => {
     expect(text(canary())).toBe(
       `fraud in shop: Canary, generation 7

@@ -120,7 +120,9 @@ export const stepsLine = (steps: readonly StepReport[]): string =>
 export const routerLines = ({ routers }: StatusReport, width: number): string[] =>
   routers === undefined
     ? []
-    : paragraph('routers', `${routers.acked} of ${routers.total} have applied epoch ${routers.epoch}.`, width)
+    : routers.mode === 'Gateway'
+      ? paragraph('routes', `${routers.acked} of ${routers.total} are accepted with epoch ${routers.epoch}.`, width)
+      : paragraph('routers', `${routers.acked} of ${routers.total} have applied epoch ${routers.epoch}.`, width)
 
 /** The figures of the verdict, as the operator stored them. */
 export const checkLines = ({ checks }: StatusReport): string[] =>

@@ -124,7 +124,7 @@ try {
         shares.map(({ asked, measured }) => Math.abs(measured - asked)),
         `points off by pod counts: ${shares.map(({ asked, pods, measured }) => `${asked} % by ${pods.join('+')} pods ${round(measured, 2)} %`).join(', ')}`,
       ),
-      goal('peer_shares', [], "Envoy Gateway's HTTPRoute: not measured here"),
+      goal('peer_shares', [], "Envoy Gateway's HTTPRoute: npm run gateway:check measures it"),
     ],
   )
   await lost('scale_down_failed', () => scaleDown(world))

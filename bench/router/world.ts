@@ -214,7 +214,7 @@ const inputs = ['a', 'b']
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
 /** One row of four numbers for each input, as JSON. */
-const small: LoadOptions = {
+export const small: LoadOptions = {
   protocol: 'http1',
   host: model,
   port: 80,

@@ -77,7 +77,7 @@ export const reasons = {
   NoReadyPods: { meaning: 'No pod of the serving revision is ready.', fix: '' },
   ScaledToZero: { meaning: 'spec.replicas is 0.', fix: 'set spec.replicas to at least 1' },
   NotMeasured: {
-    meaning: 'Nobody counts: traffic.mode Direct has no routers, or no version gets requests yet.',
+    meaning: 'Nobody counts: traffic.mode Direct and Gateway have no routers, or no version gets requests yet.',
     fix: '',
   },
   AwaitingRouters: { meaning: 'Not every router has applied the newest shares.', fix: '' },
@@ -92,6 +92,10 @@ export const reasons = {
     meaning: 'No router of the namespace answers.',
     fix: 'kubectl describe deployment slipway-router',
   },
+  RouteNotAccepted: {
+    meaning: 'The Gateway has not accepted the newest state of the HTTPRoute or GRPCRoute.',
+    fix: 'kubectl describe httproute shows what its controller says',
+  },
   // Needs another spec
   NotImplemented: { meaning: 'The spec asks for something this release cannot do.', fix: 'remove the named field' },
   RollbackTargetNotFound: {
@@ -101,6 +105,14 @@ export const reasons = {
   NoPortLeft: {
     meaning: 'Every port of the routers of this namespace is taken by another ModelDeployment.',
     fix: 'use another namespace, or traffic.mode Direct',
+  },
+  GatewayApiMissing: {
+    meaning: 'The cluster has no Gateway API (HTTPRoute, GRPCRoute and Gateway of gateway.networking.k8s.io/v1).',
+    fix: 'install the Gateway API 1.1 or later, or use traffic.mode Router',
+  },
+  GatewayNotFound: {
+    meaning: 'spec.traffic.gateway.parentRefs names a Gateway that does not exist.',
+    fix: 'create it, or name one that exists',
   },
   NameConflict: {
     meaning: 'An object of a name that Slipway needs belongs to someone else.',

@@ -46,6 +46,11 @@ export const specSchema = object(
           'mode Direct has no router that could copy requests: set traffic.mode to Router, or remove rollout.shadow',
       },
       {
+        rule: "!has(self.rollout.shadow) || self.traffic.mode != 'Gateway'",
+        message:
+          'mode Gateway has nobody who could compare the answers to copies: set traffic.mode to Router, or remove rollout.shadow',
+      },
+      {
         rule: "!has(self.traffic.sticky) || self.rollout.strategy == 'Canary'",
         message:
           'only strategy Canary has two sides that a user could flip between: set rollout.strategy to Canary, or remove traffic.sticky',

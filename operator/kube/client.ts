@@ -223,6 +223,24 @@ export class KubeClient {
     })
   }
 
+  /** The kinds that the server has in this version of a group; empty where it does not know the group. */
+  async servedKinds(group: string, version: string, options: CallOptions = {}): Promise<readonly string[]> {
+    const apiVersion = `${group}/${version}`
+    try {
+      const { resources = [] } = await this.#json<{ readonly resources?: readonly { readonly kind: string }[] }>({
+        method: 'GET',
+        path: `/apis/${apiVersion}`,
+        asked: { verb: 'get', resource: apiVersion },
+        signal: options.signal,
+        timeoutMs: options.timeoutMs,
+      })
+      return resources.map(({ kind }) => kind)
+    } catch (error) {
+      if (isNotFound(error)) return []
+      throw error
+    }
+  }
+
   /** What a container wrote. */
   async logs(namespace: string, pod: string, options: LogOptions = {}): Promise<string> {
     const { container, tailLines, previous } = options

@@ -162,3 +162,20 @@ test('parts that are frozen are compared once for each name they stand under, an
   expect(intents[0]).toBe(intents[2])
   expect(intents[0]).not.toBe(intents[1])
 })
+
+test('a list that is one value is compared as a whole, though its items have names', () => {
+  const route = (field: string, items: readonly object[]) => ({
+    apiVersion: 'v1',
+    kind: 'X',
+    metadata: { name: 'x' },
+    spec: { [field]: items },
+  })
+  const [ours, theirs] = [
+    { name: 'a', weight: 1000 },
+    { name: 'b', weight: 500 },
+  ]
+  // A sidecar that somebody injects is theirs; a backend that somebody adds takes users away.
+  expect(firstDifference(route('containers', [ours]), route('containers', [ours, theirs]))).toBeUndefined()
+  for (const field of ['backendRefs', 'parentRefs'])
+    expect(firstDifference(route(field, [ours]), route(field, [ours, theirs]))).toContain(`spec.${field}`)
+})

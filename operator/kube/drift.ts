@@ -76,7 +76,8 @@ const agreeing = new WeakMap<object, { readonly live: object; readonly field: st
 const compareLists = (desired: readonly unknown[], live: unknown, path: Path): string | undefined => {
   if (desired.length === 0 && live === undefined) return undefined
   if (!Array.isArray(live)) return differs(path, live, desired)
-  if (desired.length > 0 && hasUniqueNames(desired) && hasUniqueNames(live)) {
+  const keyed = !atomicLists.has(path.at(-1) ?? '')
+  if (keyed && desired.length > 0 && hasUniqueNames(desired) && hasUniqueNames(live)) {
     // Keyed by name: items of others (an injected sidecar) are theirs, and order is the server's.
     const byName = new Map(live.map((item) => [item.name, item]))
     for (const item of desired) {
@@ -116,6 +117,9 @@ const isQuantity = (path: Path): boolean => {
   const [parent = '', field = ''] = path.slice(-2)
   return !textMaps.has(parent) && (quantityMaps.has(parent) || quantityFields.has(field))
 }
+
+/** Lists that are one value though their items have names: an item more changes what all the others mean. */
+const atomicLists = new Set(['backendRefs', 'parentRefs'])
 
 const droppedWhenEmpty = new Set([...textMaps, ...quantityMaps])
 

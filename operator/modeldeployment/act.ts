@@ -12,7 +12,7 @@ import type { ModelDeployment } from '../api/modeldeployment.ts'
 import { labelKeys } from './names.ts'
 import type { Caches } from './observe.ts'
 import type { Action } from './plan.ts'
-import { modelDeployments, modelRevisions } from './resources.ts'
+import { grpcRoutes, httpRoutes, modelDeployments, modelRevisions } from './resources.ts'
 
 /** The plan was made from a state that is no longer the latest; the key is looked at again. */
 export class OutdatedError extends Error {
@@ -116,6 +116,10 @@ const storeOf = (caches: Caches, kind: string): Kept => {
       return { type: services, store: caches.services }
     case 'PodDisruptionBudget':
       return { type: poddisruptionbudgets, store: caches.disruptionBudgets }
+    case 'HTTPRoute':
+      return { type: httpRoutes, store: caches.httpRoutes }
+    case 'GRPCRoute':
+      return { type: grpcRoutes, store: caches.grpcRoutes }
     case 'ModelRevision':
       return { type: modelRevisions, store: caches.modelRevisions as unknown as Store<KubeObject> }
     default:

@@ -9,6 +9,7 @@ import { Applier } from '../kube/apply.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import { keyFor, keyOf } from '../kube/key.ts'
+import { OptionalFollowers } from '../kube/optional.ts'
 import { Reflector } from '../kube/reflector.ts'
 import {
   deployments,
@@ -39,9 +40,10 @@ import { CapacityLook } from './capacity/look.ts'
 import { labelKeys, managedSelector } from './names.ts'
 import { childIndexes, type Caches } from './observe.ts'
 import { reconcile } from './reconcile.ts'
-import { isWatched } from './routing.ts'
+import { isAtGateway, isWatched } from './routing.ts'
 import type { Awaited } from './patience.ts'
-import { modelDeployments, modelRevisions } from './resources.ts'
+import { gatewayTypes, grpcRoutes, httpRoutes, modelDeployments, modelRevisions, type Route } from './resources.ts'
+import type { Settling } from './gateway/settling.ts'
 import { watchdog } from './violations.ts'
 
 export interface ModelDeploymentControllerOptions {
@@ -77,6 +79,8 @@ export const modelDeploymentControllers = (
     services: new Store(childIndexes),
     endpointSlices: new Store<EndpointSlice>(serviceIndex),
     disruptionBudgets: new Store(),
+    httpRoutes: new Store<Route>(),
+    grpcRoutes: new Store<Route>(),
   }
   const capacity = new CapacityLook(client)
   const routers = new Routers({
@@ -86,6 +90,7 @@ export const modelDeploymentControllers = (
     asker: new Asker(),
   })
   const leaving = new Map<string, number>()
+  const settling = new Map<string, Settling>()
   const routerProblems = new Map<string, RouterProblem>()
   const consistency = new Consistency()
   consistency.track(modelDeployments, caches.modelDeployments)
@@ -94,6 +99,8 @@ export const modelDeploymentControllers = (
   consistency.track(jobs, caches.jobs)
   consistency.track(services, caches.services)
   consistency.track(poddisruptionbudgets, caches.disruptionBudgets)
+  consistency.track(httpRoutes, caches.httpRoutes)
+  consistency.track(grpcRoutes, caches.grpcRoutes)
   const onWritten = (type: ResourceType, written: KubeObject): void => {
     const owner = ownerKeyOf(written)
     if (owner !== undefined) consistency.record(owner, type, written.metadata.resourceVersion)
@@ -124,6 +131,8 @@ export const modelDeploymentControllers = (
           capacity,
           routers,
           leaving,
+          settling,
+          gatewayApi,
           routerProblems,
           log: keyLog,
           clock,
@@ -154,12 +163,31 @@ export const modelDeploymentControllers = (
   caches.modelDeployments.subscribe(({ type, object: { metadata } }) => {
     if (type !== 'deleted') return
     leaving.delete(metadata.uid ?? '')
+    settling.delete(metadata.uid ?? '')
     void routers.release(metadata.namespace ?? '', metadata.uid ?? '')
   })
   controller.for(caches.modelDeployments)
-  const followers = (options.namespaces.length === 0 ? [undefined] : options.namespaces).flatMap((namespace) => {
-    const follow = <T extends KubeObject>(type: ResourceType<T>, store: Store<T>, labelSelector?: string): Follower =>
+  const everywhere = options.namespaces.length === 0 ? [undefined] : options.namespaces
+  const followIn =
+    (namespace: string | undefined) =>
+    <T extends KubeObject>(type: ResourceType<T>, store: Store<T>, labelSelector?: string): Follower =>
       new Reflector({ client, type, store, namespace, labelSelector, log, registry, relistMs })
+  const gatewayApi = new OptionalFollowers({
+    client,
+    types: gatewayTypes,
+    log,
+    followers: () =>
+      everywhere.flatMap((namespace) => [
+        followIn(namespace)(httpRoutes, caches.httpRoutes, managedSelector),
+        followIn(namespace)(grpcRoutes, caches.grpcRoutes, managedSelector),
+      ]),
+    onChange: () => {
+      for (const deployment of caches.modelDeployments.list())
+        if (isAtGateway(deployment)) controller.queue.add(keyOf(deployment))
+    },
+  })
+  const followers = everywhere.flatMap((namespace) => {
+    const follow = followIn(namespace)
     return [
       follow(modelDeployments, caches.modelDeployments),
       follow(modelRevisions, caches.modelRevisions, managedSelector),
@@ -175,6 +203,8 @@ export const modelDeploymentControllers = (
   controller.watch(caches.jobs, ownerKeyOf)
   controller.watch(caches.services, ownerKeyOf)
   controller.watch(caches.disruptionBudgets, ownerKeyOf)
+  controller.watch(caches.httpRoutes, ownerKeyOf)
+  controller.watch(caches.grpcRoutes, ownerKeyOf)
   controller.watch(caches.endpointSlices, (slice) =>
     // Routers that come or go concern all who wait for them.
     slice.metadata.labels?.['kubernetes.io/service-name'] === routerName
@@ -189,7 +219,7 @@ export const modelDeploymentControllers = (
     isSpare: (service) =>
       caches.endpointSlices.byIndex(byService, service).every((slice) => isSpare(caches.modelDeployments, slice)),
   })
-  return { controllers: [controller, routerController], followers, watches: [reach] }
+  return { controllers: [controller, routerController], followers: [...followers, gatewayApi], watches: [reach] }
 }
 
 /** What a store's objects come to, made again only when something has changed. */

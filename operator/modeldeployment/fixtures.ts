@@ -69,6 +69,7 @@ export const seenOf = (
     revisions,
     deployments: [],
     services: [],
+    gatewayServices: [],
     jobs: [],
     runtimeImage: 'runtime:1',
     ...rest,

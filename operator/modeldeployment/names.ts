@@ -16,6 +16,20 @@ export const labelKeys = {
  */
 export const rolloutAnnotation = 'slipway.dev/rollout'
 
+/** On a route: the number of the traffic setting that it was made from. */
+export const epochAnnotation = 'slipway.dev/epoch'
+
+/**
+ * The Service of a revision that a Gateway's route names. It has an address of its own, unlike that of the routers:
+ * some implementations route to a Service's address and not to its endpoints.
+ */
+export const gatewayServiceName = (revision: string): string => `${revision}${gatewaySuffix}`
+const gatewaySuffix = '-gateway'
+
+/** The revision of a Service that a route names. */
+export const revisionOfGatewayService = (service: string): string =>
+  service.endsWith(gatewaySuffix) ? service.slice(0, -gatewaySuffix.length) : service
+
 /** The label selector of everything that the operator watches besides ModelDeployments. */
 export const managedSelector = `${labelKeys.managedBy}=slipway`
 

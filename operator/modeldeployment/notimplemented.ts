@@ -16,9 +16,17 @@ const scheme = (uri: string): string => uri.slice(0, uri.indexOf('://'))
 /** What the verdict of a step looks at. */
 const judged = ['errorFloor', 'minSamples']
 
+/** What only routers can do: they count, and they let pods stop before others start. */
+const onlyCounted = (honoured: string, found: string, { traffic }: ModelDeploymentSpec): string | undefined =>
+  traffic.mode === 'Router' ? undefined : unless(honoured, found)
+
 /** Steps and what decides in them exist only where routers share the traffic out. */
 const onlyRouted = (honoured: string, found: string, { traffic }: ModelDeploymentSpec): string | undefined =>
   traffic.mode === 'Direct' ? unless(honoured, found) : undefined
+
+/** A Gateway shares out as routers do. */
+const unlessShared = ({ rollout: { strategy }, traffic }: ModelDeploymentSpec): string =>
+  strategy === 'Canary' && traffic.mode === 'Gateway' ? 'BlueGreen' : strategy
 
 const table: readonly Refused[] = [
   {
@@ -33,59 +41,60 @@ const table: readonly Refused[] = [
     instead: 'use a store that needs no credentials',
   },
   {
-    field: 'spec.traffic.mode',
-    found: ({ traffic }) => (traffic.mode === 'Gateway' ? traffic.mode : undefined),
-    instead: 'use Router or Direct',
+    field: 'spec.rollout.strategy',
+    found: (spec) => onlyCounted('BlueGreen', unlessShared(spec), spec),
+    instead: 'use BlueGreen, Canary with traffic.mode Router or Gateway, or Recreate with traffic.mode Router',
   },
   {
-    field: 'spec.rollout.strategy',
-    found: (spec) => onlyRouted('BlueGreen', spec.rollout.strategy, spec),
-    instead: 'use BlueGreen, or traffic.mode Router',
+    // The schema refuses it; an object that is older than that rule may have it.
+    field: 'spec.traffic.sticky',
+    found: ({ traffic }) => (traffic.mode === 'Gateway' ? set(traffic.sticky) : undefined),
+    instead: 'remove it, or use traffic.mode Router',
   },
   { field: 'spec.rollout.golden', found: ({ rollout }) => set(rollout.golden), instead: 'remove it' },
   { field: 'spec.rollout.shadow', found: ({ rollout }) => set(rollout.shadow), instead: 'remove it' },
   {
     field: 'spec.rollout.analysis',
     found: ({ rollout: { analysis = {} }, traffic }) => {
-      const others = Object.keys(analysis).filter((name) => traffic.mode === 'Direct' || !judged.includes(name))
+      const others = Object.keys(analysis).filter((name) => traffic.mode !== 'Router' || !judged.includes(name))
       return others.length === 0 ? undefined : others.join(', ')
     },
     instead: `with traffic.mode Router use only ${judged.join(' and ')}`,
   },
   {
     field: 'spec.rollout.capacity',
-    found: (spec) => onlyRouted('Surge', spec.rollout.capacity, spec),
+    found: (spec) => onlyCounted('Surge', spec.rollout.capacity, spec),
     instead: 'use Surge, or traffic.mode Router',
   },
   {
     field: 'spec.rollout.deadlines.step',
     found: (spec) => onlyRouted('30m', spec.rollout.deadlines.step, spec),
-    instead: 'leave it at 30m, or set traffic.mode to Router',
+    instead: 'leave it at 30m, or set traffic.mode to Router or Gateway',
   },
   {
     field: 'spec.rollout.deadlines.total',
     found: (spec) => onlyRouted('4h', spec.rollout.deadlines.total, spec),
-    instead: 'leave it at 4h, or set traffic.mode to Router',
+    instead: 'leave it at 4h, or set traffic.mode to Router or Gateway',
   },
   {
     field: 'spec.rollout.onInconclusive',
     found: (spec) => onlyRouted('Hold', spec.rollout.onInconclusive, spec),
-    instead: 'use Hold, or traffic.mode Router',
+    instead: 'use Hold, or traffic.mode Router or Gateway',
   },
   {
     field: 'spec.rollout.onNoTraffic',
-    found: (spec) => onlyRouted('Proceed', spec.rollout.onNoTraffic, spec),
+    found: (spec) => onlyCounted('Proceed', spec.rollout.onNoTraffic, spec),
     instead: 'use Proceed, or traffic.mode Router',
   },
   {
     field: 'spec.rollout.onMetricsError',
-    found: (spec) => onlyRouted('Hold', spec.rollout.onMetricsError, spec),
+    found: (spec) => onlyCounted('Hold', spec.rollout.onMetricsError, spec),
     instead: 'use Hold, or traffic.mode Router',
   },
   {
     field: 'spec.rollout.onStableUnhealthy',
     found: (spec) => onlyRouted('PreferHealthy', spec.rollout.onStableUnhealthy, spec),
-    instead: 'use PreferHealthy, or traffic.mode Router',
+    instead: 'use PreferHealthy, or traffic.mode Router or Gateway',
   },
 ]
 

@@ -8,24 +8,27 @@ import { keyFor } from '../kube/key.ts'
 import type { Deployment, EndpointSlice, Job, PodDisruptionBudget, Service } from '../kube/resources.ts'
 import { byNamespacedLabel, type Store } from '../kube/store.ts'
 import type { KubeObject } from '../kube/types.ts'
-import { isDirect } from '../rollout/decision.ts'
 import type { Observed, PodCount, RevisionFacts, Trouble } from '../rollout/observed.ts'
 import { byService } from '../routers/routers.ts'
 import type { CapacityLook } from './capacity/look.ts'
 import { commandOf } from './command.ts'
-import { labelKeys, newestFirst, rolloutAnnotation } from './names.ts'
+import { observeRoutes, type GatewaySources, type RouteSight } from './gateway/sight.ts'
+import { gatewayServiceName, labelKeys, newestFirst, rolloutAnnotation } from './names.ts'
 import { isOwned } from './owned.ts'
 import type { Seen } from './plan.ts'
 import { troubleOfRevision } from './podtrouble.ts'
 import { refusalOf } from './refusals.ts'
 import { isFinished } from './resolution.ts'
 import { resolving } from './resolving.ts'
+import type { Route } from './resources.ts'
 import { observeRouting, type RouterSight, type RoutingSources } from './routersight.ts'
+import { isAtGateway, isRouted } from './routing.ts'
 import { targetOf } from './target.ts'
 import { sharesSeen } from './traffic.ts'
 
 /** Everything that facts are gathered from. */
-export interface Sources extends Omit<RoutingSources, 'endpointSlices'> {
+export interface Sources
+  extends Omit<RoutingSources, 'endpointSlices'>, Omit<GatewaySources, 'httpRoutes' | 'grpcRoutes'> {
   readonly caches: Caches
   readonly client: KubeClient
   readonly capacity: CapacityLook
@@ -42,6 +45,9 @@ export interface Caches {
   readonly services: Store<Service>
   readonly endpointSlices: Store<EndpointSlice>
   readonly disruptionBudgets: Store<PodDisruptionBudget>
+  /** Empty where the cluster has no Gateway API. */
+  readonly httpRoutes: Store<Route>
+  readonly grpcRoutes: Store<Route>
 }
 
 /** The index of every child store, by `namespace/name` of the ModelDeployment. */
@@ -67,7 +73,10 @@ export const observe = async (
   const runtimeImage = deployment.spec.runtime?.image || releaseImage
   const target = targetOf(deployment, revisions)
   const ofRevisions = ownServices.filter(({ metadata }) => metadata.labels?.[labelKeys.revision] !== undefined)
-  const undecided = [...workloads, ...ofRevisions].some(({ metadata: { name } }) => !isInRole(deployment, name))
+  const undecided = [...workloads, ...ofRevisions].some(
+    ({ metadata: { name, labels } }) => !isInRole(deployment, labels?.[labelKeys.revision] ?? name),
+  )
+  const ofRoutes = ofRevisions.filter(({ metadata }) => metadata.name === gatewayServiceName(revisionIn(metadata)))
   const sight = await observeRouting(
     { ...sources, endpointSlices: caches.endpointSlices },
     deployment,
@@ -75,7 +84,20 @@ export const observe = async (
     undecided,
     now,
   )
-  const refusal = await refusalOf(sources, deployment, target, sight, { ownServices, workloads, ownJobs, revisions })
+  const ready = readyEndpoints(caches, deployment, sight, workloads)
+  const gateway = await observeRoutes(
+    { ...sources, httpRoutes: caches.httpRoutes, grpcRoutes: caches.grpcRoutes },
+    deployment,
+    ready,
+    ofRoutes.length > 0,
+    now,
+  )
+  const refusal = await refusalOf(sources, deployment, target, sight, gateway.refusal, {
+    ownServices,
+    workloads,
+    ownJobs,
+    revisions,
+  })
   const {
     resolution,
     resolved,
@@ -89,9 +111,11 @@ export const observe = async (
     resolveTrouble ??
     (await troubleOfRevision(client, capacity, deployment, workloads, replacing)) ??
     refused ??
-    routerTrouble(deployment, sight)
+    routerTrouble(deployment, sight) ??
+    routeTrouble(deployment, gateway.routes)
   const servingTrouble = (await troubleOfRevision(client, capacity, deployment, workloads, stable?.revision)) ?? refused
-  const routed = !isDirect(deployment.spec)
+  const routed = isRouted(deployment)
+  const routers = [...(sight.routers ?? []), ...gateway.facts]
   const shares = routed ? sharesSeen(deployment, sight.routing.measured) : undefined
   const command = commandOf(deployment)
   const observed: Observed = {
@@ -107,9 +131,9 @@ export const observe = async (
         service?.spec?.selector?.[labelKeys.revision] !== undefined && {
           revision: service.spec.selector[labelKeys.revision],
         }),
-      readyEndpoints: readyEndpoints(caches, deployment, sight, workloads),
+      readyEndpoints: ready,
     },
-    ...(sight.routers && { routers: sight.routers }),
+    ...((sight.routers !== undefined || routers.length > 0 || isAtGateway(deployment)) && { routers }),
     ...(sight.evidence && { evidence: sight.evidence }),
     ...(shares && { shares }),
     ...(command && { command }),
@@ -118,11 +142,15 @@ export const observe = async (
   return {
     deployment,
     observed,
-    routing: sight.routing,
+    routing: {
+      ...sight.routing,
+      ...(isAtGateway(deployment) || gateway.routes.mayBeUsed ? { routes: gateway.routes } : {}),
+    },
     revisions,
     ...(resolved && { resolved }),
     deployments: workloads.map((w) => w.metadata.name),
-    services: ownServices.flatMap((s) => s.metadata.labels?.[labelKeys.revision] ?? []),
+    services: ofRevisions.filter((s) => !ofRoutes.includes(s)).map(({ metadata }) => revisionIn(metadata)),
+    gatewayServices: ofRoutes.map(({ metadata }) => revisionIn(metadata)),
     jobs: ownJobs.map((job) => ({
       name: job.metadata.name,
       revision: job.metadata.labels?.[labelKeys.revision] ?? '',
@@ -131,6 +159,9 @@ export const observe = async (
     runtimeImage,
   }
 }
+
+/** The revision that a child of ours is of, by its label. */
+const revisionIn = ({ labels }: KubeObject['metadata']): string => labels?.[labelKeys.revision] ?? ''
 
 const revisionFacts = ({ metadata, spec }: ModelRevision): RevisionFacts => ({
   name: metadata.name,
@@ -157,27 +188,41 @@ const stampOf = ({ metadata }: Deployment): Pick<PodCount, 'stamp'> => {
 const isInRole = ({ status }: ModelDeployment, revision: string): boolean =>
   [status?.stable, status?.previous, status?.candidate].some((r) => r?.revision === revision)
 
-/** What keeps the candidate from its share, where it waits for the routers. */
-const routerTrouble = ({ status }: ModelDeployment, { routing }: RouterSight): Trouble | undefined => {
+const awaitsShares = ({ status }: ModelDeployment): boolean => {
   const { candidate } = status ?? {}
-  const waits =
-    candidate?.substep === 'Shift' || candidate?.state === 'RollingBack' || candidate?.state === 'Superseding'
-  return waits && routing.problem !== undefined
+  return candidate?.substep === 'Shift' || candidate?.state === 'RollingBack' || candidate?.state === 'Superseding'
+}
+
+/** What keeps the candidate from its share, where it waits for its Gateways. */
+const routeTrouble = (deployment: ModelDeployment, { objection }: RouteSight): Trouble | undefined =>
+  awaitsShares(deployment) && objection !== undefined
+    ? { reason: 'RouteNotAccepted', message: objection, fatal: false }
+    : undefined
+
+/** What keeps the candidate from its share, where it waits for the routers. */
+const routerTrouble = (deployment: ModelDeployment, { routing }: RouterSight): Trouble | undefined => {
+  return awaitsShares(deployment) && routing.problem !== undefined
     ? { reason: 'RoutersNotReady', message: routing.problem, fatal: false }
     : undefined
 }
 
 /**
- * Ready endpoints by revision: what users are really sent to, by kube-proxy from the Service, or by routers from the
- * Services of the revisions.
+ * Ready endpoints by revision: what users are really sent to, by kube-proxy from the Service, or by routers and Gateways
+ * from the Services of the revisions.
  */
 const readyEndpoints = (
   { endpointSlices }: Caches,
-  { metadata: { namespace, name } }: ModelDeployment,
+  deployment: ModelDeployment,
   { routing }: RouterSight,
   workloads: readonly Deployment[],
 ): Record<string, number> => {
-  const listed = routing.destination.kind === 'Routers' ? workloads.map((w) => w.metadata.name) : [name]
+  const { namespace, name } = deployment.metadata
+  const revisions = workloads.map((w) => w.metadata.name)
+  const listed = isAtGateway(deployment)
+    ? revisions.map(gatewayServiceName)
+    : routing.destination.kind === 'Routers'
+      ? revisions
+      : [name]
   const slices = listed.flatMap((service) => endpointSlices.byIndex(byService, keyFor(namespace, service)))
   const ready: Record<string, number> = {}
   for (const endpoint of slices.flatMap((slice) => slice.endpoints ?? [])) {

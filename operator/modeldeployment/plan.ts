@@ -20,8 +20,9 @@ import {
   routedService,
   type ResolvedModel,
 } from './desired/children.ts'
-import { newestFirst, resolveJobName } from './names.ts'
-import { isRouted, type Routing } from './routing.ts'
+import { gatewayService, grpcRoute, httpRoute, reachableWeights } from './desired/routes.ts'
+import { gatewayServiceName, newestFirst, resolveJobName } from './names.ts'
+import { isAtGateway, isRouted, type Routing } from './routing.ts'
 import { statusOf } from './status.ts'
 
 /** Everything that observe.ts gathered about one ModelDeployment: plain data. */
@@ -37,6 +38,8 @@ export interface Seen {
   readonly deployments: readonly string[]
   /** Those of revisions, through which routers find the pods. */
   readonly services: readonly string[]
+  /** Revisions that have a Service for routes. */
+  readonly gatewayServices: readonly string[]
   readonly jobs: readonly { readonly name: string; readonly revision: string; readonly finished: boolean }[]
   /** The image that a new revision runs: the spec's, or this release's. */
   readonly runtimeImage: string
@@ -49,6 +52,9 @@ export type Child =
   | ReturnType<typeof routedService>
   | ReturnType<typeof revisionService>
   | ReturnType<typeof disruptionBudget>
+  | ReturnType<typeof gatewayService>
+  | ReturnType<typeof httpRoute>
+  | ReturnType<typeof grpcRoute>
   | ModelRevision
 
 /** A child to bring about, or one to take away. `why` goes to the log in these words. */
@@ -56,7 +62,7 @@ export type Action =
   | { readonly do: 'apply'; readonly object: Child; readonly why: string }
   | {
       readonly do: 'delete'
-      readonly kind: 'Deployment' | 'Job' | 'ModelRevision' | 'Service'
+      readonly kind: 'Deployment' | 'Job' | 'ModelRevision' | 'Service' | 'HTTPRoute' | 'GRPCRoute'
       readonly name: string
       readonly why: string
     }
@@ -94,7 +100,7 @@ export const plan = (seen: Seen, now: number): Plan => {
       ...violationsOf({ spec, before: persisted, seen: observed, after, now }),
       ...podViolationsOf(spec, persisted, observed, wantedPods(spec, persisted, observed), removed),
     ],
-    ...earliest(wakeAt, routing.leavesAt),
+    ...earliest(wakeAt, routing.leavesAt, routing.routes?.settlesAt),
   }
 }
 
@@ -131,15 +137,27 @@ const wanted = (seen: Seen, rollout: Rollout): Action[] => {
         object: revisionService(seen.deployment, name),
         why: `routers find the pods of ${name} by it`,
       })
+    if (isAtGateway(seen.deployment))
+      actions.push({
+        do: 'apply',
+        object: gatewayService(seen.deployment, name),
+        why: `routes find the pods of ${name} by it`,
+      })
   }
-  const address = isRouted(seen.deployment) ? routedAddress(seen, rollout) : directAddress(seen, rollout)
-  return [...actions, ...(address === undefined ? [] : [address]), ...budget(seen, rollout)]
+  const address = addressOf(seen, rollout)
+  return [...actions, ...(address === undefined ? [] : [address]), ...routesOf(seen, rollout), ...budget(seen, rollout)]
+}
+
+const addressOf = (seen: Seen, rollout: Rollout): Action | undefined => {
+  if (isRouted(seen.deployment)) return routedAddress(seen, rollout)
+  return isAtGateway(seen.deployment) ? besideGateway(seen, rollout) : directAddress(seen, rollout)
 }
 
 /** Guards the revision that most users are on. The last of its pods can only go with its node, so one alone has no guard. */
 const budget = ({ deployment, revisions }: Seen, { stable, traffic }: Rollout): Action[] => {
   const most = traffic?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
-  const revision = isRouted(deployment) ? (most ?? stable?.revision) : stable?.revision
+  const isShared = isRouted(deployment) || isAtGateway(deployment)
+  const revision = isShared ? (most ?? stable?.revision) : stable?.revision
   if (deployment.spec.replicas < 2 || !revisions.some((r) => r.metadata.name === revision) || revision === undefined)
     return []
   const object = disruptionBudget(deployment, revision)
@@ -155,8 +173,11 @@ const routedAddress = ({ deployment, observed, routing }: Seen, { traffic, stabl
   const port = traffic?.port
   // Whoever is answered now must not be sent to a router that knows its setting and sees none of the pods yet.
   const answered = (observed.pods.find(({ revision }) => revision === stable?.revision)?.ready ?? 0) > 0
-  const reached = !answered || (observed.routers ?? []).every(({ reaches }) => reaches !== 0)
-  if (port !== undefined && (destination.kind !== 'Pods' || (isAcknowledged(observed, traffic) && reached)))
+  // A route that is to go when the Service has moved is not waited for.
+  const routers = (observed.routers ?? []).filter(({ isRoute }) => isRoute !== true)
+  const reached = !answered || routers.every(({ reaches }) => reaches !== 0)
+  const isKnown = isAcknowledged({ ...observed, routers }, traffic)
+  if (port !== undefined && (destination.kind !== 'Pods' || (isKnown && reached)))
     return { do: 'apply', object: routedService(deployment, port), why: `users come to the routers, port ${port}` }
   if (destination.kind !== 'Pods' || stable === undefined) return undefined
   const why = `users get ${stable.revision} until the routers answer`
@@ -174,6 +195,55 @@ const directAddress = (seen: Seen, { candidate, stable }: Rollout): Action | und
     object: directService(seen.deployment, serving.revision),
     why: `users get ${serving.revision}`,
   }
+}
+
+/** In mode Gateway the Service is for whoever comes past it: to stable, and to a first version that everybody is sent to. */
+const besideGateway = ({ deployment }: Seen, { stable, traffic }: Rollout): Action | undefined => {
+  const serving = stable?.revision ?? traffic?.weights[0]?.revision
+  if (serving === undefined) return undefined
+  const why = `whoever does not come through the Gateway gets ${serving}`
+  return { do: 'apply', object: directService(deployment, serving), why }
+}
+
+/**
+ * The routes with the shares of the persisted setting. The GRPCRoute comes when the HTTPRoute has been taken: of two
+ * with the same host names a Gateway that takes only one takes the older.
+ */
+const routesOf = ({ deployment, observed, routing }: Seen, { traffic, stable }: Rollout): Action[] => {
+  const { routes } = routing
+  if (!isAtGateway(deployment) || routes === undefined || traffic === undefined || traffic.weights.length === 0)
+    return []
+  const { refusal, service } = observed
+  if (refusal?.reason === 'GatewayApiMissing' || refusal?.reason === 'NameConflict') return []
+  const weights = reachableWeights(traffic.weights, stable?.revision, service.readyEndpoints)
+  const why = `the Gateway is to apply epoch ${traffic.epoch}`
+  const http: Action = { do: 'apply', object: httpRoute(deployment, traffic, weights), why }
+  const isSecond = routes.exist.includes('HTTPRoute') && (routes.hasHttpSettled || routes.exist.includes('GRPCRoute'))
+  return isSecond ? [http, { do: 'apply', object: grpcRoute(deployment, traffic, weights), why }] : [http]
+}
+
+/** Routes that are to go: of an object that has left its Gateways, and of one that nobody is to be sent to. */
+const leftRoutes = ({ deployment, observed, routing }: Seen, { traffic }: Rollout): Action[] => {
+  const exist = routing.routes?.exist ?? []
+  const remove = (kind: (typeof exist)[number], why: string): Action => ({
+    do: 'delete',
+    kind,
+    name: deployment.metadata.name,
+    why,
+  })
+  if (isAtGateway(deployment)) {
+    if (traffic === undefined || traffic.weights.length === 0)
+      return exist.map((kind) => remove(kind, 'nobody is to be sent anywhere'))
+    return exist.includes('GRPCRoute') && !exist.includes('HTTPRoute')
+      ? [remove('GRPCRoute', 'the HTTPRoute has to be the older of the two')]
+      : []
+  }
+  const { destination, readyRouters } = routing
+  const answers = Object.values(observed.service.readyEndpoints).some((count) => count > 0)
+  const isServed = isRouted(deployment)
+    ? destination.kind === 'Routers' && readyRouters > 0
+    : destination.kind === 'Pods' && (answers || deployment.spec.replicas === 0)
+  return isServed ? exist.map((kind) => remove(kind, `traffic.mode is ${deployment.spec.traffic.mode} now`)) : []
 }
 
 const resolving = (seen: Seen, candidate: NonNullable<Rollout['candidate']>): Action[] => {
@@ -213,6 +283,15 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
   const services = seen.services
     .filter((name) => seen.routing.port === undefined || (!seen.deployments.includes(name) && gone(name)))
     .map((name): Action => ({ do: 'delete', kind: 'Service', name, why: `no router looks for ${name} any more` }))
+  const isLeft = !isAtGateway(seen.deployment) && seen.routing.routes?.mayBeUsed !== true
+  const ofRoutes = seen.gatewayServices
+    .filter((name) => isLeft || (!seen.deployments.includes(name) && gone(name)))
+    .map((name): Action => ({
+      do: 'delete',
+      kind: 'Service',
+      name: gatewayServiceName(name),
+      why: `no route names ${name} any more`,
+    }))
   const job = candidate?.state === 'Pending' ? resolveJobName(candidate.revision, candidate.attempt) : undefined
   // The Job of a revision that is resolved has ended, though its controller may not have said so yet: it stays for its log.
   const resolved = new Set(seen.revisions.map((r) => r.metadata.name))
@@ -234,9 +313,14 @@ const unwanted = (seen: Seen, rollout: Rollout): Action[] => {
       name,
       why: `spec.revisionHistoryLimit keeps ${limit}`,
     }))
-  return [...deployments, ...services, ...jobs, ...revisions]
+  return [...leftRoutes(seen, rollout), ...deployments, ...services, ...ofRoutes, ...jobs, ...revisions]
 }
 
-/** An object that leaves the routers may still be known to them: its pods stay until all say that they send nothing there. */
-const isForgotten = (seen: Seen, { traffic }: Rollout): boolean =>
-  isRouted(seen.deployment) || seen.routing.port === undefined || isAcknowledged(seen.observed, traffic)
+/**
+ * An object that leaves the routers may still be known to them: its pods stay until all say that they send nothing there.
+ * One that leaves a Gateway keeps them until its routes are gone, and for a while after.
+ */
+const isForgotten = ({ deployment, routing, observed }: Seen, { traffic }: Rollout): boolean => {
+  if (isRouted(deployment) || isAtGateway(deployment)) return true
+  return routing.routes?.mayBeUsed !== true && (routing.port === undefined || isAcknowledged(observed, traffic))
+}

@@ -12,7 +12,7 @@ import { awaitedNow, hurryMs, type Awaited } from './patience.ts'
 import { plan, type Seen } from './plan.ts'
 import { isOutOfRoom } from './capacity/waits.ts'
 import { isRefused } from './refused.ts'
-import { isRouted, isWatched } from './routing.ts'
+import { isAtGateway, isRouted, isWatched } from './routing.ts'
 import { modelDeployments } from './resources.ts'
 import type { Watchdog } from './violations.ts'
 
@@ -85,7 +85,9 @@ const hurry = (
   status: ModelDeploymentStatus,
   now: number,
 ): number | undefined => {
-  const waits = isMoving(deployment, routing) || (isWatched(deployment) && isAwaitingRouters(status))
+  // What Gateways say of a route is watched: only routers have to be asked.
+  const asks = !isAtGateway(deployment) || routing.port !== undefined
+  const waits = asks && (isMoving(deployment, routing) || (isWatched(deployment) && isAwaitingRouters(status)))
   if (routers === undefined || routers.length === 0 || !waits) {
     awaited.delete(key)
     return undefined
@@ -142,6 +144,9 @@ const troubleWords = (status: ModelDeploymentStatus | undefined): { reason: stri
   return { reason: stalled.reason, message: stalled.message }
 }
 
+/** What ends without any object of ours changing. */
+const isMendedElsewhere: ReadonlySet<string> = new Set(['NameConflict', 'GatewayNotFound'])
+
 const requeue = (
   { observed, deployment, routing }: Seen,
   status: ModelDeploymentStatus,
@@ -157,7 +162,7 @@ const requeue = (
     ...(routersInMs === undefined ? [] : [routersInMs]),
     ...(soon ? [lookAgainMs] : []),
     ...(refusal?.reason === 'InsufficientCapacity' || isOutOfRoom(status.candidate) ? [lookForRoomMs] : []),
-    ...(underWay || refusal?.reason === 'NameConflict' ? [lookAgainSlowlyMs] : []),
+    ...(underWay || (refusal !== undefined && isMendedElsewhere.has(refusal.reason)) ? [lookAgainSlowlyMs] : []),
     ...(asked || moves
       ? [isAwaitingRouters(status) || moves || status.previous !== undefined ? lookAgainSlowlyMs : measureAgainMs]
       : []),

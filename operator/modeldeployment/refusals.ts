@@ -18,12 +18,13 @@ import { rejectionOf } from '../rollout/decision.ts'
 import type { Observed, Target } from '../rollout/observed.ts'
 import { stopsStableFirst } from '../rollout/steps.ts'
 import { quotaShortage } from './capacity/quota.ts'
-import { resolveJobName } from './names.ts'
+import { gatewayServiceName, resolveJobName } from './names.ts'
 import { notImplemented } from './notimplemented.ts'
 import type { Sources } from './observe.ts'
 import { isOwned } from './owned.ts'
 import { modelRevisions } from './resources.ts'
 import type { RouterSight } from './routersight.ts'
+import { isAtGateway, isRouted } from './routing.ts'
 
 interface Children {
   readonly ownServices: readonly Service[]
@@ -38,6 +39,7 @@ export const refusalOf = async (
   deployment: ModelDeployment,
   target: Target,
   { routing }: RouterSight,
+  atGateway: Observed['refusal'],
   children: Children,
 ): Promise<Observed['refusal']> => {
   const unsupported = notImplemented(deployment.spec)
@@ -46,6 +48,7 @@ export const refusalOf = async (
     const message = `Every port of the routers of namespace ${deployment.metadata.namespace ?? ''} is taken. Use another namespace, or traffic.mode Direct.`
     return { reason: 'NoPortLeft', message }
   }
+  if (atGateway !== undefined) return atGateway
   const conflict = await nameConflict(client, deployment, target, children)
   if (conflict !== undefined) return { reason: 'NameConflict', ...conflict }
   const shortage = await shortageOf(client, deployment, target, children)
@@ -98,9 +101,12 @@ const nameConflict = async (
   const job = resolveJobName(target.revision, candidate?.attempt ?? 1)
   const isKept = children.revisions.some((r) => r.metadata.name === target.revision)
   const hasOwnService = children.ownServices.some((s) => s.metadata.name === target.revision)
+  const forRoutes = gatewayServiceName(target.revision)
+  const hasServiceForRoutes = children.ownServices.some((s) => s.metadata.name === forRoutes)
   const needed: readonly (readonly [ResourceType, string, boolean])[] = [
     [services, name, service !== undefined],
-    ...(spec.traffic.mode === 'Router' ? [[services, target.revision, hasOwnService] as const] : []),
+    ...(isRouted(deployment) ? [[services, target.revision, hasOwnService] as const] : []),
+    ...(isAtGateway(deployment) ? [[services, forRoutes, hasServiceForRoutes] as const] : []),
     [deployments, target.revision, children.workloads.some((w) => w.metadata.name === target.revision)],
     [modelRevisions, target.revision, isKept],
     // What is resolved already needs no Job.

@@ -2,6 +2,7 @@
 // routers. Pure: types and what is read from an object; it is gathered by routersight.ts.
 import type { ModelDeployment, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { MeasuredShare } from '../routers/shares.ts'
+import type { RouteSight } from './gateway/sight.ts'
 
 /** Where a Service sends users. */
 export type Destination =
@@ -25,13 +26,15 @@ export interface Routing {
   readonly analysis?: NonNullable<ModelDeploymentStatus['analysis']>
   /** When clients may be taken for gone from the routers, in milliseconds since the epoch; set while the object leaves them. */
   readonly leavesAt?: number
+  /** The object's routes at Gateways; set in mode Gateway, and while one may still be used. */
+  readonly routes?: RouteSight
 }
 
-/**
- * Whether users come through routers. A mode that this release cannot do is refused, and leaves an object where it is.
- */
-export const isRouted = ({ spec, status }: ModelDeployment): boolean =>
-  spec.traffic.mode === 'Router' || (spec.traffic.mode === 'Gateway' && status?.traffic?.port !== undefined)
+/** Whether users come through routers, or are to. */
+export const isRouted = ({ spec }: Pick<ModelDeployment, 'spec'>): boolean => spec.traffic.mode === 'Router'
+
+/** Whether users come through a Gateway, or are to. */
+export const isAtGateway = ({ spec }: Pick<ModelDeployment, 'spec'>): boolean => spec.traffic.mode === 'Gateway'
 
 /** Whether what routers say can change something for this object: a settled and verified one asks nobody. */
 export const isWatched = ({ status, spec }: ModelDeployment): boolean => {
@@ -42,5 +45,7 @@ export const isWatched = ({ status, spec }: ModelDeployment): boolean => {
   if (candidate !== undefined || previous !== undefined || stable === undefined || traffic === undefined) return true
   if (traffic.routers === undefined || traffic.routers.acked < traffic.routers.total || traffic.routers.total === 0)
     return true
+  // Nobody will ever count.
+  if (spec.traffic.mode === 'Gateway') return false
   return conditions?.find(({ type }) => type === 'TrafficVerified')?.status !== 'True'
 }

@@ -8,8 +8,8 @@ import { percent } from '../rollout/steps.ts'
 import { cut } from '../rollout/text.ts'
 import { weightOf } from '../rollout/traffic.ts'
 import { waitsFor } from '../rollout/words.ts'
-import type { Routing } from './routing.ts'
-import { verifiedOf, withRouters } from './traffic.ts'
+import { isAtGateway, type Routing } from './routing.ts'
+import { isAccepted, unverifiedOf, verifiedOf, withRouters } from './traffic.ts'
 import { isOutOfRoom } from './capacity/waits.ts'
 import { labelKeys } from './names.ts'
 import { sentence } from './sentence.ts'
@@ -108,9 +108,7 @@ const conditionsOf = (view: View, now: number): Condition[] => {
   const claims: Record<ConditionType, Claim> = {
     ...progressOf(view),
     Available: availableOf(view),
-    TrafficVerified: isDirect(view.deployment.spec)
-      ? ['Unknown', 'NotMeasured', 'traffic.mode Direct sends every request to one revision; no router counts them.']
-      : verifiedOf(view.rollout.traffic, view.routing.problem),
+    TrafficVerified: trafficVerifiedOf(view),
     Paused: view.deployment.spec.rollout.paused
       ? ['True', 'Paused', 'spec.rollout.paused holds every step forward; set it to false to go on.']
       : ['False', 'NotPaused', 'Nothing holds the rollout.'],
@@ -129,6 +127,21 @@ const conditionsOf = (view: View, now: number): Condition[] => {
       observedGeneration: generation,
     }
   })
+}
+
+const trafficVerifiedOf = ({ deployment, rollout, routing }: View): Claim => {
+  switch (deployment.spec.traffic.mode) {
+    case 'Direct':
+      return [
+        'Unknown',
+        'NotMeasured',
+        'traffic.mode Direct sends every request to one revision; no router counts them.',
+      ]
+    case 'Gateway':
+      return unverifiedOf(rollout.traffic, routing.routes?.problem)
+    default:
+      return verifiedOf(rollout.traffic, routing.problem)
+  }
 }
 
 type Progress = Record<'Ready' | 'Reconciling' | 'Stalled', Claim>
@@ -201,6 +214,11 @@ const settled = (view: View): Progress => {
       `${name} has ${pods?.ready ?? 0} of ${replicas} pods ready.${trouble}`,
     )
   }
+  const { traffic } = rollout
+  if (isAtGateway(deployment) && (traffic === undefined || !isAccepted(traffic))) {
+    const why = view.routing.routes?.problem ?? 'Its Gateway has not accepted the HTTPRoute yet.'
+    return underWay('RouteNotAccepted', `${name} runs, and nobody gets it yet. ${sentence(why)}`)
+  }
   const waiting = isHeldByRollback(view)
     ? ' spec.rollback.to holds it there; the edited spec.model waits until that is cleared.'
     : ''
@@ -212,8 +230,9 @@ const settled = (view: View): Progress => {
 }
 
 /** The revision that users get, or most of them. */
-const servingOf = ({ rollout, seen, routing: { destination } }: View): string | undefined => {
-  if (destination.kind === 'Routers')
+const servingOf = ({ deployment, rollout, seen, routing: { destination } }: View): string | undefined => {
+  const isShared = isAtGateway(deployment) && (rollout.traffic?.weights.length ?? 0) > 0
+  if (destination.kind === 'Routers' || isShared)
     return rollout.traffic?.weights.toSorted((a, b) => b.weight - a.weight)[0]?.revision
   return seen.service.revision ?? (destination.kind === 'Pods' ? destination.revision : undefined)
 }
@@ -228,10 +247,22 @@ const availableOf = (view: View): Claim => {
   if (serving === undefined) return ['False', 'NoVersionYet', 'No version has been rolled out yet.']
   if (routing.destination.kind === 'Routers' && routing.readyRouters === 0)
     return ['False', 'RoutersNotReady', routing.problem ?? 'The Service lists no router that is ready.']
+  const { routes } = routing
+  const atGateway = isAtGateway(deployment)
+  if (atGateway && routes?.isUsed !== true) {
+    const { reason, message } = seen.refusal ?? {}
+    return reason === 'GatewayApiMissing' || reason === 'GatewayNotFound'
+      ? ['False', reason, message ?? '']
+      : ['False', 'RouteNotAccepted', routes?.problem ?? `HTTPRoute ${deployment.metadata.name} is being made.`]
+  }
   // While the Service moves, its endpoints may still be those of the revision before: whoever is listed answers.
   const ready = Object.values(seen.service.readyEndpoints).reduce((sum, count) => sum + count, 0)
   const version = [rollout.stable, rollout.candidate].find((r) => r?.revision === serving)?.version ?? serving
-  if (ready > 0) return ['True', 'Serving', `${version} (${serving}) answers.`]
+  const only =
+    atGateway && routes?.withoutGrpc !== undefined
+      ? ` gRPC does not come through the Gateway: ${sentence(routes.withoutGrpc)}`
+      : ''
+  if (ready > 0) return ['True', 'Serving', `${version} (${serving}) answers.${only}`]
   if (deployment.spec.replicas === 0)
     return ['False', 'ScaledToZero', 'spec.replicas is 0: nobody answers. Set it to at least 1.']
   const trouble = serving === rollout.candidate?.revision ? seen.trouble : seen.servingTrouble

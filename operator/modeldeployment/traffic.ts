@@ -23,7 +23,10 @@ export const withRouters = (
   const before = deployment.status?.traffic
   const same = before?.epoch === setting.epoch ? before : undefined
   const { total, acked } = acknowledgements(seen, setting)
-  const settled = same?.routers !== undefined && same.routers.total > 0 && same.routers.acked === same.routers.total
+  // Routes come and go only with a change of the spec, which is news.
+  const alike = deployment.spec.traffic.mode !== 'Gateway' || same?.routers?.total === total
+  const settled =
+    alike && same?.routers !== undefined && same.routers.total > 0 && same.routers.acked === same.routers.total
   const shares = (same && measured) ?? same?.measured
   return {
     epoch: setting.epoch,
@@ -70,3 +73,25 @@ export const verifiedOf = (
   const shares = measured.map((share) => `${share.revision} got ${shareInWords(share)}`)
   return ['True', 'Verified', `In epoch ${epoch} ${shares.join('; ')}, as asked.`]
 }
+
+/** The same of an object in mode Gateway, where nobody counts: what its routes ask for, and whether that is accepted. */
+export const unverifiedOf = (
+  traffic: Traffic | undefined,
+  /** What a Gateway has against a route, or why nothing is heard of it. */
+  problem?: string,
+): readonly [status: 'Unknown', reason: Reason, message: string] => {
+  const nobody = 'In traffic.mode Gateway nobody counts what users get.'
+  if (traffic === undefined || traffic.weights.length === 0) return ['Unknown', 'NotMeasured', nobody]
+  const { epoch, routers = { acked: 0, total: 0 } } = traffic
+  if (isAccepted(traffic)) return ['Unknown', 'NotMeasured', `${nobody} Every route is accepted with epoch ${epoch}.`]
+  const why = problem === undefined ? '' : ` ${sentence(problem)}`
+  return [
+    'Unknown',
+    'RouteNotAccepted',
+    `${nobody} ${routers.acked} of ${routers.total} routes are accepted with epoch ${epoch}.${why}`,
+  ]
+}
+
+/** Whether every route has been accepted with this setting. */
+export const isAccepted = ({ routers }: Traffic): boolean =>
+  routers !== undefined && routers.total > 0 && routers.acked === routers.total

@@ -9,6 +9,7 @@ import {
   at,
   isDirect,
   isPast,
+  isUncounted,
   move,
   placeOf,
   reject,
@@ -128,10 +129,17 @@ const promote = (situation: Situation, candidate: Candidate, order: Order): Effe
   if (spec.rollout.paused || candidate.pausedBy !== undefined || seen.refusal !== undefined)
     return { refused: 'The rollout is held: resume it first, or set spec.rollout.paused to false.' }
   if (!isProvisioned(seen, candidate) || !isAcknowledged(seen, rollout.traffic))
-    return { refused: 'Its pods are not all ready, or a router has not applied its share: nothing goes on until then.' }
+    return {
+      refused:
+        'Its pods are not all ready, or a router or a Gateway has not applied its share: nothing goes on until then.',
+    }
   const waited = stepOf(spec, candidate.stepWeight ?? 0).minDurationMs
   const over = now >= Date.parse(candidate.ackedAt ?? candidate.enteredAt) + waited
-  if (candidate.substep === 'Analyse' && order.reason === '' && !(over && isPast(candidate.deadlineAt, now)))
+  if (
+    candidate.substep === 'Analyse' &&
+    order.reason === '' &&
+    !(over && (isUncounted(spec) || isPast(candidate.deadlineAt, now)))
+  )
     return { refused: 'Its step is still being judged: wait, or give a "reason" to go on without the evidence.' }
   const why = `Promoted in ${place} by ${because(order)}.`
   return {

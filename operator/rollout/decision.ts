@@ -163,6 +163,9 @@ export const provisionMs = (spec: ModelDeploymentSpec): number => parseDuration(
 
 export const isDirect = (spec: ModelDeploymentSpec): boolean => spec.traffic.mode === 'Direct'
 
+/** Whether nobody counts what requests come to: a Gateway shares them out, and tells nobody how they ended. */
+export const isUncounted = (spec: ModelDeploymentSpec): boolean => spec.traffic.mode === 'Gateway'
+
 export const pointerFacts = (revision: RevisionFacts) => ({
   revision: revision.name,
   hash: revision.hash,

@@ -35,10 +35,15 @@ export interface PodCount {
   readonly stamp?: number
 }
 
-/** One router pod that is not terminating. */
+/** One router pod that is not terminating; or a route at one of its Gateways, which is as good as a router. */
 export interface RouterFacts {
   readonly name: string
-  /** The epoch that its Envoy has applied for this object; unset before the first, and while it cannot be asked. */
+  /** It is a route at a Gateway. */
+  readonly isRoute?: true
+  /**
+   * The epoch that its Envoy has applied for this object, or that its Gateway has accepted; unset before the first, and
+   * while it cannot be asked.
+   */
   readonly epoch?: number
   /** What that epoch asked of it; unset of a router that does not say, and is believed by its epoch alone. */
   readonly applied?: AppliedShares
@@ -126,10 +131,10 @@ export interface Observed {
   readonly servingTrouble?: Trouble
   /**
    * The revision that the Service selects, and how many endpoints of each revision it really lists as ready. In mode
-   * Router the Service selects routers: `revision` is unset then.
+   * Router the Service selects routers: `revision` is unset then. In mode Gateway the endpoints are those of the routes.
    */
   readonly service: { readonly revision?: string; readonly readyEndpoints: Readonly<Record<string, number>> }
-  /** Router pods that are not terminating, in any order; unset in mode Direct, which has none. */
+  /** Router pods that are not terminating, and routes, in any order; unset in mode Direct, which has none. */
   readonly routers?: readonly RouterFacts[]
   /** Unset in mode Direct, and before anything was measured. */
   readonly evidence?: Evidence

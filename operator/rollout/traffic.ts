@@ -1,6 +1,6 @@
 // Who is sent how many requests: the numbered setting that the routers apply and acknowledge. Pure.
 // An epoch only rises, also after the status was lost: routers refuse a lower one.
-import type { ModelDeploymentStatus } from '../api/modeldeployment.ts'
+import type { ModelDeploymentSpec, ModelDeploymentStatus } from '../api/modeldeployment.ts'
 import type { Observed, RouterFacts } from './observed.ts'
 
 /** `status.traffic`; a rollout decides epoch, weights and mirror, the port and what was measured are added by others. */
@@ -21,6 +21,19 @@ export const isReached = (traffic: Traffic | undefined, revision: string): boole
 export const acknowledgements = (seen: Observed, traffic: Traffic | undefined): { total: number; acked: number } => {
   const routers = seen.routers ?? []
   return { total: routers.length, acked: routers.filter((r) => hasApplied(r, traffic)).length }
+}
+
+/** Who has applied the wanted setting, in a sentence. */
+export const appliedInWords = (
+  { traffic: { mode } }: Pick<ModelDeploymentSpec, 'traffic'>,
+  seen: Observed,
+  traffic: Traffic | undefined,
+): string => {
+  const { total, acked } = acknowledgements(seen, traffic)
+  const epoch = traffic?.epoch ?? 0
+  return mode === 'Gateway'
+    ? `${acked} of ${total} routes are accepted with epoch ${epoch}.`
+    : `${acked} of ${total} routers have applied epoch ${epoch}.`
 }
 
 /**

@@ -86,7 +86,7 @@ export const transitions: { readonly [From in Place]?: { readonly [To in Place]?
   },
   'Canary.Shift': { 'Canary.Analyse': 'every router has applied the share', ...emergency, ...backwards },
   'Canary.Analyse': {
-    'Canary.Gate': 'passed, and the step has a Manual gate',
+    'Canary.Gate': 'passed, and the step has a Manual gate; or mode Gateway, where nobody can judge it',
     'Canary.Scale': 'passed: more pods are needed for the next step',
     'Canary.Shift': 'passed: the epoch with the next share is written',
     'Promoting.Scale': 'the last share passed: more pods are needed for everybody',
@@ -112,7 +112,7 @@ export const transitions: { readonly [From in Place]?: { readonly [To in Place]?
     ...backwards,
   },
   'Promoting.Analyse': {
-    'Promoting.Gate': 'passed, and the step has a Manual gate',
+    'Promoting.Gate': 'passed, and the step has a Manual gate; or mode Gateway, where nobody can judge it',
     Observing: 'passed: stable := candidate, the old one is kept warm',
     Idle: 'the same, and no previous revision is kept',
     ...backwards,

@@ -1,6 +1,7 @@
 // What the routers' figures say about a revision. Pure. It needs evidence to pass: no request is never a Pass, and
 // figures that are not whole decide nothing.
 import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import { isUncounted } from './decision.ts'
 import type { Calls, Observed } from './observed.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -29,6 +30,8 @@ export const judge = (
   traffic: Traffic | undefined,
   revision: string,
 ): Verdict => {
+  if (isUncounted(spec))
+    return { kind: 'Inconclusive', message: 'In traffic.mode Gateway nobody counts what requests come to.' }
   const { evidence } = seen
   if (evidence === undefined || traffic === undefined || evidence.epoch !== traffic.epoch)
     return { kind: 'NoFigures', message: 'The routers have not been measured since the weights changed.' }

@@ -1,8 +1,9 @@
 // What a candidate waits for where nothing is wrong, in one word and one sentence. Pure.
 import type { Reason } from '../api/conditions.ts'
-import { type Situation, readyOf } from './decision.ts'
+import type { ModelDeploymentSpec } from '../api/modeldeployment.ts'
+import { type Situation, isUncounted, readyOf } from './decision.ts'
 import { percent, stepOf } from './steps.ts'
-import { acknowledgements, allRequests, isAcknowledged, sharesOff } from './traffic.ts'
+import { allRequests, appliedInWords, isAcknowledged, sharesOff } from './traffic.ts'
 import { judge } from './verdict.ts'
 
 /** Undefined without a candidate. The cause of trouble, if there is any, is in the candidate's own message. */
@@ -15,8 +16,7 @@ export const waitsFor = (
   const { revision, replicas = spec.replicas, stepWeight = allRequests } = candidate
   const name = candidate.version === undefined ? revision : `${candidate.version} (${revision})`
   const share = percent(stepWeight)
-  const { total, acked } = acknowledgements(seen, traffic)
-  const routers = `${acked} of ${total} routers have applied epoch ${traffic?.epoch ?? 0}.`
+  const routers = appliedInWords(spec, seen, traffic)
   const pods = `${readyOf(seen, revision)} of ${replicas} pods of ${name} are ready.`
   switch (candidate.state) {
     case 'Pending':
@@ -47,13 +47,16 @@ export const waitsFor = (
     case 'Gate':
       return {
         reason: 'AwaitingPromotion',
-        message: `${name} has passed at ${share}; the gate waits for the command promote.`,
+        message: isUncounted(spec)
+          ? `${name} gets ${share} of the requests, and in traffic.mode Gateway nobody counts what they come to: it waits for the command promote.`
+          : `${name} has passed at ${share}; the gate waits for the command promote.`,
       }
     case 'Analyse': {
       if (!isAcknowledged(seen, traffic)) return { reason: 'Shifting', message: routers }
       const off = sharesOff(seen, traffic)
       if (off !== undefined) return { reason: 'SharesOff', message: `${name} is held at ${share}: ${off}` }
       const { kind } = judge(spec, seen, traffic, revision)
+      if (isUncounted(spec)) return { reason: 'Analysing', message: uncounted(spec, name, stepWeight) }
       const least = `at least ${stepOf(spec, stepWeight).minDurationMs / 1000} s`
       return {
         reason: kind === 'NoTraffic' ? 'NoTraffic' : kind === 'NoFigures' ? 'MetricsMissing' : 'Analysing',
@@ -67,4 +70,17 @@ export const waitsFor = (
         message: `${share} to ${name}: ${routers}`,
       }
   }
+}
+
+/** What becomes of a step that nobody can judge. */
+const uncounted = (spec: ModelDeploymentSpec, name: string, weight: number): string => {
+  const least = `${stepOf(spec, weight).minDurationMs / 1000} s`
+  const { onInconclusive, deadlines } = spec.rollout
+  const then =
+    onInconclusive === 'Promote'
+      ? `goes on after ${least}, because spec.rollout.onInconclusive is Promote`
+      : onInconclusive === 'Hold'
+        ? `waits for the command promote after ${least}`
+        : `is taken back after ${deadlines.step} unless a person promotes it, because spec.rollout.onInconclusive is Rollback`
+  return `${name} gets ${percent(weight)} of the requests. In traffic.mode Gateway nobody counts what they come to: it ${then}.`
 }

@@ -86,6 +86,13 @@ are not among them. Server-side apply is patch, and create where the object is n
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
+# The routes of mode Gateway, where the cluster has the Gateway API. A Gateway is looked up and never changed.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways]
+  verbs: [get]
 # Which pods answer. Of get only the routers make use.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]

@@ -73,7 +73,7 @@ const sticky = object(
   },
   {
     description:
-      'Keeps each user on one side while a canary grows; needs strategy Canary; when unset, each request is drawn by itself.',
+      'Keeps each user on one side while a canary grows; needs mode Router and strategy Canary; when unset, each request is drawn by itself.',
   },
 )
 
@@ -86,7 +86,8 @@ export const trafficSchema = defaultedObject(
     }),
     timeout: Type.Optional(
       positiveDuration({
-        description: 'How long a router waits for an answer, such as 60s; not with mode Direct; when unset, 60s.',
+        description:
+          'How long a router, or a Gateway for HTTP, waits for an answer, such as 60s; not with mode Direct; when unset, 60s.',
       }),
     ),
     sticky: Type.Optional(sticky),
@@ -102,6 +103,11 @@ export const trafficSchema = defaultedObject(
       {
         rule: "self.mode == 'Gateway' || !has(self.gateway)",
         message: 'traffic.gateway is used in mode Gateway only: set mode to Gateway, or remove traffic.gateway',
+      },
+      {
+        rule: "self.mode != 'Gateway' || !has(self.sticky)",
+        message:
+          'mode Gateway cannot keep users on one side while shares change: set mode to Router, or remove traffic.sticky',
       },
       {
         rule: "self.mode != 'Direct' || !has(self.timeout)",

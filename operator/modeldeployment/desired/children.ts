@@ -9,7 +9,8 @@ import { gpuResourceOf, renderPodTemplate, renderResolveTemplate, type Resolved 
 /** How long a finished resolve Job stays for a person to read its log, in seconds. */
 const jobTtlSeconds = 600
 
-const childMetadata = (owner: ModelDeployment, name: string, labels: Record<string, string>) => ({
+/** What every child carries: whose it is, and by which labels it is found. */
+export const childMetadata = (owner: ModelDeployment, name: string, labels: Record<string, string>) => ({
   name,
   namespace: owner.metadata.namespace ?? 'default',
   labels,

@@ -15,7 +15,7 @@ import {
 } from '../decision.ts'
 import type { CheckResult } from '../observed.ts'
 import { fullSize, podsFor, stepAbove, stepOf, stopsStableFirst } from '../steps.ts'
-import { acknowledgements, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
+import { appliedInWords, allRequests, isAcknowledged, newSetting } from '../traffic.ts'
 import { isHeld, isProvisioned, overdue, stateMs, tooLate } from './checks.ts'
 import { drop, fail, isHome } from './leaving.ts'
 import { takenBack } from './lost.ts'
@@ -155,8 +155,7 @@ export const shadowing = (situation: Situation, candidate: Candidate): Decision 
   if (ending !== undefined) return ending
   const late = isPast(candidate.deadlineAt, now)
   if (candidate.substep === 'Shift') {
-    const { total, acked } = acknowledgements(seen, rollout.traffic)
-    const message = `${acked} of ${total} routers have applied epoch ${rollout.traffic?.epoch ?? 0}.`
+    const message = appliedInWords(spec, seen, rollout.traffic)
     if (isAcknowledged(seen, rollout.traffic))
       return move(situation, { ...calm(candidate), substep: 'Analyse', ackedAt: at(now) }, 'Shadowing', message)
     if (late)

@@ -10,12 +10,13 @@ import {
   carried,
   isPast,
   isStamped,
+  isUncounted,
   move,
   readyOf,
   without,
 } from '../decision.ts'
 import { percent, podsFor, stepAbove, stepOf, stopsStableFirst, type Step } from '../steps.ts'
-import { acknowledgements, allRequests, isAcknowledged, newSetting, sharesOff } from '../traffic.ts'
+import { acknowledgements, allRequests, appliedInWords, isAcknowledged, newSetting, sharesOff } from '../traffic.ts'
 import { judge } from '../verdict.ts'
 import { isHeld, isProvisioned, stateMs, tooLate } from './checks.ts'
 import { fail, isAskedElsewhere } from './leaving.ts'
@@ -109,20 +110,27 @@ const scaling = (situation: Situation, persisted: Candidate): Decision => {
 const shifting = (situation: Situation, candidate: Candidate): Decision => {
   const { spec, rollout, seen, now } = situation
   const weight = candidate.stepWeight ?? allRequests
-  const { total, acked } = acknowledgements(seen, rollout.traffic)
   if (isAcknowledged(seen, rollout.traffic)) {
     if (candidate.state === 'Promoting' && !isBaked(situation, candidate)) return swapOrStay(situation, candidate, '')
     return move(
       situation,
       { ...calm(candidate), substep: 'Analyse', ackedAt: at(now) },
       'Analysing',
-      `${acked} of ${total} routers send ${percent(weight)} to ${candidate.revision}; it is judged for at least ${stepOf(spec, weight).minDurationMs / 1000} s.`,
+      analysingWords(situation, candidate, weight),
     )
   }
-  const message = `${acked} of ${total} routers have applied epoch ${rollout.traffic?.epoch ?? 0}.`
+  const message = appliedInWords(spec, seen, rollout.traffic)
   if (isPast(candidate.deadlineAt, now))
     return fail(situation, candidate, tooLate(situation, candidate, { reason: 'RoutersNotAcknowledged', message }))
   return { kind: 'Stay', candidate: explained(candidate, seen.trouble) }
+}
+
+const analysingWords = ({ spec, rollout, seen }: Situation, { revision }: Candidate, weight: number): string => {
+  const { total, acked } = acknowledgements(seen, rollout.traffic)
+  const least = `${stepOf(spec, weight).minDurationMs / 1000} s`
+  return isUncounted(spec)
+    ? `${acked} of ${total} routes ask for ${percent(weight)} to ${revision}; it stays for at least ${least}.`
+    : `${acked} of ${total} routers send ${percent(weight)} to ${revision}; it is judged for at least ${least}.`
 }
 
 /** Whether 100 % is held for a while before the swap: not for a revision that has served everybody before. */
@@ -141,15 +149,14 @@ const analysing = (situation: Situation, candidate: Candidate): Decision => {
   const stay: Decision = { kind: 'Stay', candidate: explained(candidate, seen.trouble) }
   if (isHeld(situation, candidate) || now < since + step.minDurationMs) return stay
   const late = isPast(candidate.deadlineAt, now)
-  const { total, acked } = acknowledgements(seen, rollout.traffic)
-  if (acked < total || total === 0)
+  if (!isAcknowledged(seen, rollout.traffic))
     return late
       ? fail(
           situation,
           candidate,
           tooLate(situation, candidate, {
             reason: 'RoutersNotAcknowledged',
-            message: `${acked} of ${total} routers have applied epoch ${rollout.traffic?.epoch ?? 0}.`,
+            message: appliedInWords(spec, seen, rollout.traffic),
           }),
         )
       : stay
@@ -184,6 +191,7 @@ const judged = (situation: Situation, candidate: Candidate, step: Step, late: bo
         ? fail(situation, candidate, tooLate(situation, candidate, { reason: 'MetricsMissing', ...messageOf(verdict) }))
         : undefined
     case 'Inconclusive':
+      if (isUncounted(spec)) return unjudged(situation, candidate, step, late, verdict.message)
       if (!late || onInconclusive === 'Hold') return undefined
       return onInconclusive === 'Promote'
         ? passed(
@@ -196,6 +204,27 @@ const judged = (situation: Situation, candidate: Candidate, step: Step, late: bo
         : fail(situation, candidate, tooLate(situation, candidate, { reason: 'Inconclusive', ...messageOf(verdict) }))
     default:
       return undefined
+  }
+}
+
+/** Nobody counts, and no time will bring evidence: what the policy says of such a step happens without waiting for any. */
+const unjudged = (
+  situation: Situation,
+  candidate: Candidate,
+  step: Step,
+  late: boolean,
+  message: string,
+): Decision | undefined => {
+  switch (situation.spec.rollout.onInconclusive) {
+    case 'Promote':
+      return passed(situation, candidate, step, 'Inconclusive', `${message} spec.rollout.onInconclusive is Promote.`)
+    case 'Rollback':
+      // Until then a person may look for himself, and promote it.
+      return late
+        ? fail(situation, candidate, tooLate(situation, candidate, { reason: 'Inconclusive', message }))
+        : undefined
+    default:
+      return passed(situation, candidate, { ...step, gate: 'Manual' }, 'Inconclusive', message)
   }
 }
 

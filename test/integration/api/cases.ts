@@ -150,6 +150,18 @@ const ofTheTraffic: Case[] = [
   ),
   of(
     'spec.traffic',
+    'mode Gateway cannot keep users on one side',
+    { ...canary({}), traffic: { mode: 'Gateway', gateway, sticky: { header: 'x-user-id' } } },
+    { ...canary({}), traffic: { mode: 'Router', sticky: { header: 'x-user-id' } } },
+  ),
+  of(
+    'spec',
+    'mode Gateway has nobody who could compare the answers to copies',
+    { ...canary({ shadow: { minPairs: 10 } }), traffic: { mode: 'Gateway', gateway } },
+    { ...canary({ shadow: { minPairs: 10 } }), traffic: { mode: 'Router' } },
+  ),
+  of(
+    'spec.traffic',
     'mode Direct has no proxy that could keep a timeout',
     direct({ timeout: '60s' }),
     traffic({ mode: 'Router', timeout: '60s' }),

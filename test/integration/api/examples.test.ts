@@ -86,10 +86,20 @@ test('the full example is accepted as it is written', async () => {
   expect(body.spec).toEqual(full['spec'])
 })
 
-test('the full example shows every field of the spec', async () => {
+test('the example of mode Gateway is accepted, with nothing but defaults filled in', async () => {
+  const { status, body } = await dryRun(await example('gateway.yaml'))
+  expect(body.message).toBeUndefined()
+  expect(status).toBe(201)
+  expect(body.spec?.['traffic']).toEqual(Object((await example('gateway.yaml'))['spec'])['traffic'])
+})
+
+test('the full example shows every field of the spec, but for what only mode Gateway takes', async () => {
   const [version] = modelDeploymentCrd.spec.versions
   const spec = version?.schema.openAPIV3Schema.properties?.['spec'] ?? {}
-  expect(missingIn((await example('full.yaml'))['spec'], spec, 'spec')).toEqual([])
+  expect(missingIn((await example('full.yaml'))['spec'], spec, 'spec')).toEqual(['spec.traffic.gateway'])
+  const { gateway } = Object(Object((await example('gateway.yaml'))['spec'])['traffic'])
+  const schema = spec.properties?.['traffic']?.properties?.['gateway'] ?? {}
+  expect(missingIn(gateway, schema, 'spec.traffic.gateway')).toEqual([])
 })
 
 /** Paths of the schema that the value does not show; a field of any item of a list counts. */
