@@ -27,6 +27,8 @@ export interface Config {
   readonly maxBatch: number | 'Auto'
   /** How long a request may wait for others to share its run, although a worker is free. */
   readonly batchMaxDelayMs: number
+  /** Whether lone small requests to a very short model are run in the HTTP thread. */
+  readonly shortLane: boolean
   readonly queueMaxRequests: number
   readonly queueTimeoutMs: number
   /** Bytes of answers that each version keeps to give them again; 0 keeps none. */
@@ -132,6 +134,9 @@ export function parseConfig(environment: Environment, command: Command): Config 
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
+  const shortLane = text('SLIPWAY_SHORT_LANE') ?? 'Auto'
+  if (!/^(auto|off)$/i.test(shortLane)) refuse(`SLIPWAY_SHORT_LANE is "${shortLane}"`, 'write Auto or Off')
+
   const certificate = text('SLIPWAY_TLS_CERT_FILE')
   const key = text('SLIPWAY_TLS_KEY_FILE')
   if ((certificate === undefined) !== (key === undefined)) {
@@ -155,6 +160,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
     maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),
     batchMaxDelayMs: whole('SLIPWAY_BATCH_MAX_DELAY_MS', 0, 0, day),
+    shortLane: shortLane.toLowerCase() === 'auto',
     queueMaxRequests: whole('SLIPWAY_QUEUE_MAX_REQUESTS', 512, 1, 1_000_000),
     queueTimeoutMs: whole('SLIPWAY_QUEUE_TIMEOUT_MS', 30_000, 1, day),
     cacheMaxBytes: whole('SLIPWAY_CACHE_MAX_BYTES', 0, 0, 10_000 * 2 ** 30),

@@ -83,7 +83,7 @@ export function createMetrics({ modelName, revision, crashes }: Config, { models
   })
   const busy = new Counter({
     name: 'slipway_worker_busy_seconds_total',
-    help: 'Time that inference workers decoded, ran and encoded; its rate divided by slipway_workers is their use',
+    help: 'Time for decoding, running and encoding, in workers or in their place; its rate divided by slipway_workers is their use',
     registers,
   })
   // Set anew at every reading: a version that has gone must not stay.

@@ -3,11 +3,13 @@
  * It must never be ready with a file that was not verified.
  */
 import { createServer as createPlainServer } from 'node:http'
+import { BodyMemory } from './bodymemory.ts'
 import { openAccess } from './keys.ts'
 import type { Config } from './config.ts'
 import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
 import { parseDesired, readVersions, watchText, type Desired } from './desired.ts'
-import type { PoolLoaded } from './engine/pool.ts'
+import type { Engine } from './engine/engine.ts'
+import type { PoolLoaded, PoolOptions } from './engine/pool.ts'
 import type { Worked } from './engine/thread.ts'
 import { affordable, onePlan, planThreads } from './engine/threads.ts'
 import { describeServer } from './describe.ts'
@@ -54,10 +56,13 @@ export async function serve(config: Config, { entry, log, signals, exit, version
   const models = new Models(config.modelName)
   const state = new ServerState(models)
   const metrics = createMetrics(config, { models, ready: () => state.health().ready })
+  const bodyMemory = new BodyMemory(Math.min(maxSpareBytes, bodyBudget(config.maxBodyBytes) / 4))
   const pool = {
     entry,
     stuckAfterMs: config.stuckAfterMs,
     onWorked: (worked: Worked) => metrics.worked(worked),
+    onSpent: (spent: ArrayBuffer) => bodyMemory.give(spent),
+    ...(config.shortLane ? { loadHere } : {}),
   }
   const scheduling = {
     maxRequests: config.queueMaxRequests,
@@ -91,6 +96,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     answering: { revision: config.revision, closing: () => state.draining },
     connectionMaxAgeMs: config.connectionMaxAgeMs,
     maxBodyBytes: config.maxBodyBytes,
+    memory: bodyMemory,
     app: createApp({ models, state, serverVersion: version, onBug }),
   })
   const grpc = createGrpcServer({
@@ -221,6 +227,16 @@ function follow({ versionsFile = '' }: Config, text: string, keeper: Keeper, log
   watchText(versionsFile, text, changed, complain)
 }
 
+/** ONNX Runtime comes into this thread only where a model needs it here. */
+const loadHere = async (...[file, sizeBytes, options]: Parameters<LoadHere>): Promise<Engine> => {
+  const { loadOnnx } = await import('./engine/onnx.ts')
+  return loadOnnx(file, sizeBytes, options)
+}
+type LoadHere = NonNullable<PoolOptions['loadHere']>
+
+/** Memory of bodies that lies ready for the next ones, in bytes at most: a hundred images. */
+const maxSpareBytes = 64 * 2 ** 20
+
 /** Bodies held at once may take a quarter of the memory limit, and always one body of the largest size. */
 function bodyBudget(maxBodyBytes: number): number {
   const limit = readMemoryLimit()
@@ -231,7 +247,7 @@ function logLoaded(
   log: Log,
   { version }: LiveVersion,
   { sizeBytes, digest }: VerifiedFile,
-  { loadMs, selfTest, batching, warmupRuns, warmupMs, plan, tried, why }: PoolLoaded,
+  { loadMs, selfTest, batching, warmupRuns, warmupMs, plan, tried, why, lane }: PoolLoaded,
 ): void {
   log.info(`version ${version} loaded in ${Math.round(loadMs)} ms, warmed up by ${warmupRuns} runs`, {
     'event.action': 'loaded',
@@ -248,5 +264,6 @@ function logLoaded(
     'threads.intra_op': plan.intraOpThreads,
     'threads.reason': why,
     'threads.measured': tried,
+    'threads.short_lane': lane,
   })
 }

@@ -18,6 +18,7 @@ export const contenderNames = [
   'triton',
   'bentoml',
   'torchserve',
+  'bare',
 ] as const
 export type ContenderName = (typeof contenderNames)[number]
 
@@ -147,6 +148,13 @@ export const contenders: Readonly<Record<ContenderName, Contender>> = {
     live: '/ping',
     path: '/predictions/m',
     launch: launchTorchServe,
+  },
+  bare: {
+    title: 'node:http with one ready answer (no model, the ceiling)',
+    forms: ['json'],
+    live: '/v2/health/live',
+    launch: ({ file }, { http }) =>
+      Promise.resolve({ command: [process.execPath, join(peers, 'bare.ts'), file, String(http)], environment: {} }),
   },
 }
 

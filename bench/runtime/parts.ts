@@ -135,6 +135,8 @@ class Field {
 const everybody = (...names: readonly ContenderName[]): readonly Subject[] =>
   names.map((name) => ({ name, contender: name, serving: {} }))
 const allContenders = Object.keys(contenders) as ContenderName[]
+/** Those that compute. */
+const servers = allContenders.filter((name) => name !== 'bare')
 
 /* oxlint-disable no-await-in-loop -- measurements come one after another, or they would disturb each other */
 
@@ -221,7 +223,7 @@ const floor = (world: World): Promise<void> =>
 
 /** Arrivals as users come: at random. Each peer and we get the same ones, at shares of the slower one's capacity. */
 const poisson = (world: World): Promise<void> =>
-  Field.of(world, 'poisson', 'tiny', everybody(...allContenders), 1, async (field) => {
+  Field.of(world, 'poisson', 'tiny', everybody(...servers), 1, async (field) => {
     const forMs = world.quick ? 1000 : 1200
     const capacities = new Map<string, number>()
     for (const subject of field.servers.keys()) {

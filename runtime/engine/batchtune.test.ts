@@ -23,7 +23,7 @@ const row = [zeros('x', 'FP32', [1, 4])]
 
 test('a model that costs the same for any batch takes the largest', () => {
   const { engine, now } = timed(1, 0.001)
-  const { maxSize, reason, measured } = tuneBatch(engine, row, now)
+  const { maxSize, reason, measured } = tuneBatch(engine, row, now).batching
   expect(maxSize).toBe(64)
   expect(reason).toMatch(/^a batch of 64 made \d\d\.\d times as many inferences a second as single runs$/)
   expect(measured.map(({ size }) => size)).toEqual([1, 2, 4, 8, 16, 32, 64])
@@ -31,30 +31,45 @@ test('a model that costs the same for any batch takes the largest', () => {
 
 test('a model that gains nothing runs every request alone', () => {
   const { engine, now } = timed(0.1, 10)
-  expect(tuneBatch(engine, row, now)).toMatchObject({ maxSize: 1, reason: expect.stringContaining('no batch was') })
+  expect(tuneBatch(engine, row, now).batching).toMatchObject({
+    maxSize: 1,
+    reason: expect.stringContaining('no batch was'),
+  })
+})
+
+test('larger batches are not tried when two sizes gained nothing: ONNX Runtime would keep their memory', () => {
+  const { engine, now, sizes } = timed(0.1, 10)
+  const { largest } = tuneBatch(engine, row, now)
+  expect(largest).toBe(4)
+  expect(sizes).toEqual([1, 2, 4])
+})
+
+test('it tells the largest run, also one that took too long to count', () => {
+  const { engine, now } = timed(60, 10)
+  expect(tuneBatch(engine, row, now)).toMatchObject({ largest: 8, batching: { maxSize: 4 } })
 })
 
 test('of sizes nearly as fast as the fastest the smallest is taken', () => {
   const { engine, now } = timed(1, 1)
-  expect(tuneBatch(engine, row, now).maxSize).toBe(8)
+  expect(tuneBatch(engine, row, now).batching.maxSize).toBe(8)
 })
 
 test('runs longer than a tenth of a second are not chosen', () => {
   const { engine, now, sizes } = timed(60, 10)
-  expect(tuneBatch(engine, row, now).maxSize).toBe(4)
+  expect(tuneBatch(engine, row, now).batching.maxSize).toBe(4)
   expect(Math.max(...sizes)).toBe(8)
 })
 
 test('it ends within its budget, also for a model that takes seconds', () => {
   const { engine, now } = timed(4000, 1)
-  expect(tuneBatch(engine, row, now).maxSize).toBe(1)
+  expect(tuneBatch(engine, row, now).batching.maxSize).toBe(1)
   expect(now()).toBeLessThan(10_000)
 })
 
 test('large inputs are not piled up', () => {
   const { engine, now } = timed(1, 0)
   const large = [zeros('x', 'FP32', [1, 1024 * 1024])]
-  expect(tuneBatch(engine, large, now).measured.map(({ size }) => size)).toEqual([1, 2, 4, 8])
+  expect(tuneBatch(engine, large, now).batching.measured.map(({ size }) => size)).toEqual([1, 2, 4, 8])
 })
 
 test('nothing measured but single runs means single runs', () => {

@@ -29,19 +29,38 @@ const worthwhile = 1.15
 /** Of sizes that are nearly as fast as the fastest, the smallest is taken: its runs are the shortest. */
 const nearly = 0.9
 
-/** @param row an input of one row that the model runs on */
+/** A size must bring this much more than every smaller one, or it counts as one that gained nothing. */
+const gains = 1.05
+/** After so many sizes that gained nothing no larger one is tried: what they would cost is memory. */
+const patience = 2
+
+export interface Tuned {
+  readonly batching: Batching
+  /** The most rows that were run at once, chosen or not. */
+  readonly largest: number
+}
+
+/**
+ * ONNX Runtime keeps the memory of the largest run that a session ever made: whoever chooses fewer rows than `largest`
+ * should load the session anew.
+ * @param row an input of one row that the model runs on
+ */
 export function tuneBatch(
   engine: Engine,
   row: readonly Tensor[],
   now: () => number = () => performance.now(),
   { budgetMs, maxRunMs, maxBytes }: TuneLimits = usual,
-): Batching {
+): Tuned {
   const outputs = engine.signature.outputs.map(({ name }) => name)
   const rowBytes = bytesOf(row)
   const end = now() + budgetMs
   const measured: BatchRate[] = []
+  let largest = 0
+  let best = 0
+  let inVain = 0
   for (const size of sizes) {
-    if (size > 1 && (now() > end || size * rowBytes > maxBytes)) break
+    if (size > 1 && (now() > end || size * rowBytes > maxBytes || inVain === patience)) break
+    largest = size
     const inputs = stack(Array.from({ length: size }, () => ({ inputs: row, outputs })))
     const run = (): number => {
       const started = now()
@@ -60,9 +79,12 @@ export function tuneBatch(
     do times.push(run())
     while (now() < end && (times.length < minRuns || now() - started < sampleMs))
     const runMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0
-    measured.push({ size, runMs, perSecond: (size * 1000) / Math.max(runMs, 0.001) })
+    const perSecond = (size * 1000) / Math.max(runMs, 0.001)
+    measured.push({ size, runMs, perSecond })
+    inVain = perSecond > best * gains ? 0 : inVain + 1
+    best = Math.max(best, perSecond)
   }
-  return choose(measured)
+  return { batching: choose(measured), largest }
 }
 
 /** Bytes of a request's inputs, at least 1; texts are guessed at. */

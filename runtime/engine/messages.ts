@@ -103,6 +103,8 @@ export type Result = { readonly id: number; readonly times: Times } & (
 export interface ResultsReply {
   readonly type: 'results'
   readonly results: readonly Result[]
+  /** The memory of their bodies that is worth to be used again. Nothing in this thread looks at it any more. */
+  readonly spent: readonly ArrayBuffer[]
   /** Time the worker had to do since its last reply, in milliseconds: decode, run, encode. */
   readonly workMs: number
   /** Whether a shared run failed, so that its requests were run one by one. */

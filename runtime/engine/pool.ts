@@ -5,14 +5,20 @@
 import { wordsOf } from '../errors.ts'
 import type { Signature, TensorSpec } from '../tensor.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
+import type { Engine, EngineOptions } from './engine.ts'
+import { laneLoadMs, laneModelBytes, laneRunMs, ShortLane } from './lane.ts'
 import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
-import { EngineThread, type Ask, type ThreadEvents, type Worked } from './thread.ts'
+import { EngineThread, outcomeOf, type Ask, type ThreadEvents, type Worked } from './thread.ts'
 
 export interface PoolOptions {
   readonly entry: URL
   /** A single inference longer than this means that its worker hangs. */
   readonly stuckAfterMs: number
   readonly onWorked?: (worked: Worked) => void
+  /** Gets the memory of bodies that a worker is done with. */
+  readonly onSpent?: (memory: ArrayBuffer) => void
+  /** Loads a model in this thread, for the short lane; undefined for none. */
+  readonly loadHere?: (file: string, sizeBytes: number, options: EngineOptions) => Promise<Engine>
   readonly now?: () => number
 }
 
@@ -23,7 +29,12 @@ export interface PoolLoaded extends LoadedReply {
   readonly tried: readonly MeasuredPlan[]
   /** Why this plan, for people. */
   readonly why: string
+  /** Whether lone small requests are run in this thread, and why not, for people. */
+  readonly lane: string
 }
+
+type Chosen = Omit<PoolLoaded, 'lane'>
+type PoolOrder = Omit<LoadOrder, 'type' | 'intraOpThreads'>
 
 /** Each plan is measured for the first, and all that are tried may take the second with their loading, in milliseconds. */
 const measureMs = 250
@@ -32,6 +43,7 @@ const tuneBudgetMs = 5000
 export class EnginePool {
   readonly #options: PoolOptions
   #threads: readonly EngineThread[] = []
+  #lane: ShortLane | undefined
   #onChange: () => void = () => {}
   #signature: Signature | undefined
   #example: readonly TensorSpec[] | undefined
@@ -72,7 +84,26 @@ export class EnginePool {
    * Loads the model under the first plan, tries the others if there are any and it is worth it, and stays with the best.
    * @throws Fault when the model cannot be loaded
    */
-  async load(order: Omit<LoadOrder, 'type' | 'intraOpThreads'>, plans: readonly ThreadPlan[]): Promise<PoolLoaded> {
+  async load(order: PoolOrder, plans: readonly ThreadPlan[]): Promise<PoolLoaded> {
+    const chosen = await this.#choose(order, plans)
+    return { ...chosen, lane: await this.#openLane(order, chosen) }
+  }
+
+  async #openLane(order: PoolOrder, { signature, example, runMs, loadMs, plan }: Chosen): Promise<string> {
+    const { loadHere } = this.#options
+    if (loadHere === undefined) return 'it is switched off'
+    if (order.device !== 'CPU') return 'a GPU computes'
+    if (example === undefined || runMs === undefined)
+      return 'no invented input suits the model, so its time is not known'
+    if (runMs > laneRunMs) return `a run takes more than ${laneRunMs} ms`
+    if (order.sizeBytes > laneModelBytes || loadMs > laneLoadMs) return 'loading it twice would take too long'
+    const { device, modelName: name, modelVersion: version } = order
+    const engine = await loadHere(order.file, order.sizeBytes, { device, intraOpThreads: plan.intraOpThreads })
+    this.#lane = new ShortLane(engine, { name, version, signature }, example, this.#options.now)
+    return 'open: lone small requests are run without a worker'
+  }
+
+  async #choose(order: PoolOrder, plans: readonly ThreadPlan[]): Promise<Chosen> {
     const [begin, ...others] = plans
     if (begin === undefined) throw new Error('a pool needs a plan')
     const first = await this.#start(begin, order)
@@ -89,8 +120,8 @@ export class EnginePool {
       warmupRequests: Math.min(2, order.warmupRequests),
     }
     const [usual] = others
-    const stay = (why: string): PoolLoaded => ({ ...first.reply, plan: begin, tried: [], why })
-    const take = async (plan: ThreadPlan, why: string): Promise<PoolLoaded> => {
+    const stay = (why: string): Chosen => ({ ...first.reply, plan: begin, tried: [], why })
+    const take = async (plan: ThreadPlan, why: string): Promise<Chosen> => {
       const { threads } = await this.#start(plan, again)
       this.#threads = threads
       await closeAll(first.threads)
@@ -130,10 +161,14 @@ export class EnginePool {
   /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */
   async #start(
     { workers, ...engine }: ThreadPlan,
-    order: Omit<LoadOrder, 'type' | 'intraOpThreads'>,
+    order: PoolOrder,
   ): Promise<{ readonly threads: EngineThread[]; readonly reply: LoadedReply }> {
-    const { entry, now, onWorked } = this.#options
-    const events: ThreadEvents = { onChange: () => this.#onChange(), ...(onWorked === undefined ? {} : { onWorked }) }
+    const { entry, now, onWorked, onSpent } = this.#options
+    const events: ThreadEvents = {
+      onChange: () => this.#onChange(),
+      ...(onWorked === undefined ? {} : { onWorked }),
+      ...(onSpent === undefined ? {} : { onSpent }),
+    }
     const threads: EngineThread[] = []
     let first: LoadedReply | undefined
     try {
@@ -181,8 +216,31 @@ export class EnginePool {
     best.infer(asks)
   }
 
+  /** Whether a request could be answered in this thread, as `answerHere` does. */
+  get hasLane(): boolean {
+    return this.#lane !== undefined && this.#lane.closed === undefined
+  }
+
+  /** Why the short lane was closed while serving; undefined while it was not. */
+  get laneClosed(): string | undefined {
+    return this.#lane?.closed
+  }
+
+  /** Runs a request in this thread if it is one for the short lane; false when not. Call only while `free`. */
+  answerHere(ask: Ask): boolean {
+    const result = this.#lane?.run(ask)
+    if (result === undefined) return false
+    const { decodeMs, runMs, encodeMs, batchSize } = result.times
+    // Whoever scales by the workers' use must see this work too.
+    this.#options.onWorked?.({ workMs: decodeMs + runMs + encodeMs, runMs, batchSize, retried: false })
+    ask.settle(outcomeOf(result))
+    return true
+  }
+
   /** Ends the workers, which must be idle. */
   async close(): Promise<void> {
+    this.#lane?.dispose()
+    this.#lane = undefined
     await closeAll(this.#threads)
   }
 }

@@ -20,6 +20,8 @@ export type Prepared = Omit<LoadedReply, 'type' | 'signature' | 'loadMs'>
 
 /** What is known of a model that may serve. */
 export interface Preparation {
+  /** What to serve with: the engine that was given, or another that was loaded in its place. */
+  readonly engine: Engine
   readonly prepared: Prepared
   /** Inputs of one full run, for measuring; undefined when no invented input suits the model. */
   readonly sample: Sample | undefined
@@ -31,18 +33,26 @@ export interface Sample {
 }
 
 /**
+ * @param first the model as it was loaded; it may be disposed of
+ * @param reload loads the model once more: what ran larger batches than it will ever again keeps their memory, which was
+ * half a gigabyte of an image model
  * @param providerTimes what each execution provider computed until now, in microseconds
  * @throws Fault `SelfTestFailed`, `WarmupRefused`, or `GpuUnavailable` when a GPU was asked for and does not compute
  */
 export function prepare(
-  engine: Engine,
+  first: Engine,
   { device, maxBatch, batchProved = false, warmupRequests, warmupSample, modelName }: LoadOrder,
-  providerTimes: () => ReadonlyMap<string, number>,
+  { reload, providerTimes }: { reload: () => Engine; providerTimes: () => ReadonlyMap<string, number> },
 ): Preparation {
+  let engine = first
   const { inputs, note } = warmupSample === undefined ? selfTest(engine) : testOnSample(engine, warmupSample, modelName)
   if (device === 'GPU' && inputs === undefined) throw fault('GpuUnproved', {})
   const onGpu = device === 'GPU' ? gpuShare(providerTimes()) : 0
-  const { batching, sample } = decideBatching(engine, inputs, maxBatch, batchProved)
+  const { batching, sample, largest } = decideBatching(engine, inputs, maxBatch, batchProved)
+  if (largest > batching.maxSize && device === 'CPU') {
+    engine.dispose()
+    engine = reload()
+  }
   const outputs = engine.signature.outputs.map(({ name }) => name)
   const warmFrom = performance.now()
   const wanted = inputs === undefined ? 0 : warmupRequests
@@ -56,6 +66,7 @@ export function prepare(
   const runMs = batching.measured[0]?.runMs ?? runs.toSorted((a, b) => a - b)[runs.length >> 1]
   const warmupMs = performance.now() - warmFrom
   return {
+    engine,
     prepared: { selfTest: note, gpuShare: onGpu, example, batching, warmupRuns: runs.length, warmupMs, runMs },
     sample,
   }
@@ -66,19 +77,23 @@ function decideBatching(
   inputs: readonly Tensor[] | undefined,
   maxBatch: LoadOrder['maxBatch'],
   proved: boolean,
-): { readonly batching: Batching; readonly sample: Sample | undefined } {
+): { readonly batching: Batching; readonly sample: Sample | undefined; readonly largest: number } {
   const single = inputs && { inputs, rows: 1 }
-  const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single })
+  // The test itself runs two rows at once at most.
+  const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single, largest: 0 })
   if (maxBatch === 1) return off('it was switched off')
   const test: BatchTest = proved && inputs !== undefined ? { ok: true, row: inputs } : testBatching(engine, inputs)
   if (!test.ok) return off(test.reason)
-  const batching =
+  const { batching, largest } =
     maxBatch === 'Auto'
       ? tuneBatch(engine, test.row)
-      : { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] }
+      : {
+          batching: { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] },
+          largest: 0,
+        }
   const rows = Math.max(1, Math.min(batching.maxSize, maxSampleRows, Math.floor(maxSampleBytes / bytesOf(test.row))))
   const asks = Array.from({ length: rows }, () => ({ inputs: test.row, outputs: [] }))
-  return { batching, sample: { inputs: stack(asks), rows } }
+  return { batching, sample: { inputs: stack(asks), rows }, largest }
 }
 
 /** Every worker keeps the sample, and a maximum that somebody asked for may be far larger than what is worth measuring. */

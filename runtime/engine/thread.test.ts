@@ -19,7 +19,7 @@ writeFileSync(
   `import { parentPort } from 'node:worker_threads'
   const times = { decodeMs: 0, runMs: 100, encodeMs: 0, batchSize: 1 }
   const answer = (id, body) => parentPort.postMessage({
-    type: 'results', workMs: 100, retried: false,
+    type: 'results', workMs: 100, spent: [], retried: false,
     results: [{ id, ok: true, body: new Uint8Array(body), headers: {}, times }],
   })
   parentPort.on('message', ({ type, asks }) => {

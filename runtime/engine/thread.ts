@@ -11,6 +11,7 @@ import {
   type LoadOrder,
   type Order,
   type Reply,
+  type Result,
   type ResultsReply,
   type Times,
   type WorkerData,
@@ -47,6 +48,8 @@ export interface ThreadEvents {
   /** The worker has less work than before, or is gone. */
   readonly onChange: () => void
   readonly onWorked?: (worked: Worked) => void
+  /** Gets the memory of bodies that the worker is done with. */
+  readonly onSpent?: (memory: ArrayBuffer) => void
 }
 
 export class EngineThread {
@@ -169,15 +172,12 @@ export class EngineThread {
     const { runMs = 0, batchSize = 0 } = first?.times ?? {}
     if (batchSize > 0) this.#usual.add(workMs)
     this.#events.onWorked?.({ workMs, retried, runMs, batchSize })
+    for (const memory of reply.spent) this.#events.onSpent?.(memory)
     for (const result of reply.results) {
       const settle = this.#pending.get(result.id)
       if (settle === undefined) throw new Error(`the inference worker answered request ${result.id}, which nobody made`)
       this.#pending.delete(result.id)
-      settle(
-        result.ok
-          ? { ok: true, body: result.body, headers: result.headers, ...result.times }
-          : { ok: false, fault: result.fault, ...result.times },
-      )
+      settle(outcomeOf(result))
     }
     this.#events.onChange()
   }
@@ -194,6 +194,12 @@ export class EngineThread {
     this.#pending.clear()
     this.#events.onChange()
   }
+}
+
+export function outcomeOf(result: Result): Outcome {
+  return result.ok
+    ? { ok: true, body: result.body, headers: result.headers, ...result.times }
+    : { ok: false, fault: result.fault, ...result.times }
 }
 
 function goneOutcome(reason: string): Outcome {

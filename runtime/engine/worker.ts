@@ -3,12 +3,14 @@
  * It must answer every request exactly once, whatever happens inside.
  */
 import type { MessagePort } from 'node:worker_threads'
-import { Fault, fault, reportOf } from '../errors.ts'
+import { leastReused } from '../bodymemory.ts'
+import { Fault, reportOf } from '../errors.ts'
 import type { InferenceRequest, ModelIdentity } from '../protocols/codec.ts'
 import { decode } from '../protocols/codecs.ts'
+import { noTimes, refuseLate, resultOf } from './answer.ts'
 import { groupAsks } from './batch.ts'
 import type { Engine } from './engine.ts'
-import type { AskOrder, InferOrder, LoadOrder, Order, Reply, Result, ResultsReply, Times } from './messages.ts'
+import type { InferOrder, LoadOrder, Order, Reply, Result, ResultsReply } from './messages.ts'
 import { loadOnnx } from './onnx.ts'
 import { prepare, type Sample } from './prepare.ts'
 import { runTogether } from './together.ts'
@@ -24,8 +26,9 @@ interface LoadedModel {
 export function runWorker(port: MessagePort): void {
   let model: LoadedModel | undefined
   const send = (reply: Reply): void => {
-    const bodies = reply.type === 'results' ? reply.results.flatMap((one) => (one.ok ? [one.body.buffer] : [])) : []
-    port.postMessage(reply, bodies)
+    if (reply.type !== 'results') return port.postMessage(reply)
+    const bodies = reply.results.flatMap((one) => (one.ok ? [one.body.buffer] : []))
+    return port.postMessage(reply, [...bodies, ...reply.spent])
   }
   port.on('message', (order: Order) => {
     if (order.type === 'infer') return infer(order, model, send)
@@ -39,10 +42,13 @@ export function runWorker(port: MessagePort): void {
 function load(order: LoadOrder): { loaded: LoadedModel | undefined; reply: Reply } {
   try {
     const started = performance.now()
-    const engine = loadOnnx(order.file, order.sizeBytes, order)
+    const loaded = loadOnnx(order.file, order.sizeBytes, order)
     const loadMs = performance.now() - started
-    const { signature } = engine
-    const { prepared, sample } = prepare(engine, order, () => engine.providerTimes())
+    const { signature } = loaded
+    const { engine, prepared, sample } = prepare(loaded, order, {
+      reload: () => loadOnnx(order.file, order.sizeBytes, order),
+      providerTimes: () => loaded.providerTimes(),
+    })
     return {
       loaded: {
         engine,
@@ -82,6 +88,7 @@ function rateOf(model: LoadedModel | undefined, forMs: number): number {
 
 interface Decoded {
   readonly id: number
+  readonly body: Uint8Array<ArrayBuffer>
   readonly request: InferenceRequest
   readonly decodeMs: number
 }
@@ -89,9 +96,9 @@ interface Decoded {
 /** Sends the results of each run as soon as they are there: who shares it waits for nobody else. */
 function infer({ asks }: InferOrder, model: LoadedModel | undefined, send: (reply: ResultsReply) => void): void {
   let since = performance.now()
-  const reply = (results: readonly Result[], retried: boolean): void => {
+  const reply = (results: readonly Result[], retried: boolean, spent: readonly ArrayBuffer[] = []): void => {
     const now = performance.now()
-    send({ type: 'results', results, workMs: now - since, retried })
+    send({ type: 'results', results, spent, workMs: now - since, retried })
     since = now
   }
   const refused: Result[] = []
@@ -102,7 +109,7 @@ function infer({ asks }: InferOrder, model: LoadedModel | undefined, send: (repl
       if (model === undefined) throw new Error('a request came before the model was loaded')
       const request = decode(ask.wire, ask.body, model.identity)
       refuseLate(ask, request)
-      decoded.push({ id: ask.id, request, decodeMs: performance.now() - started })
+      decoded.push({ id: ask.id, body: ask.body, request, decodeMs: performance.now() - started })
     } catch (error) {
       const times = { ...noTimes, decodeMs: performance.now() - started }
       refused.push({ id: ask.id, ok: false, fault: reportOf(error), times })
@@ -123,34 +130,16 @@ function infer({ asks }: InferOrder, model: LoadedModel | undefined, send: (repl
     const results = members.flatMap(({ id, request, decodeMs }, index): Result[] => {
       const share = shares[index]
       if (share === undefined) throw new Error('a run lost one of its requests')
-      const { runMs, batchSize } = share
-      const started = performance.now()
-      try {
-        if (!share.ok) throw share.error
-        const answer = request.answer(share.outputs)
-        const times = { decodeMs, runMs, batchSize, encodeMs: performance.now() - started }
-        return [{ id, ok: true, ...answer, times }]
-      } catch (error) {
-        return [{ id, ok: false, fault: reportOf(error), times: { decodeMs, runMs, batchSize, encodeMs: 0 } }]
-      }
+      return [resultOf(id, request, decodeMs, share)]
     })
-    reply(results, retried)
+    reply(results, retried, spentOf(members, results))
   }
 }
 
-const noTimes: Times = { decodeMs: 0, runMs: 0, encodeMs: 0, batchSize: 0 }
-
-/**
- * Refuses a request that has waited longer than its parameter `timeout` allows, in microseconds.
- * @see https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_schedule_policy.md
- */
-function refuseLate({ waitedMs }: AskOrder, { parameters }: InferenceRequest): void {
-  const { timeout } = parameters
-  if (timeout === undefined) return
-  const micros = Number(timeout)
-  if (!Number.isSafeInteger(micros) || micros < 0) {
-    const expected = 'a whole number of microseconds'
-    throw fault('FieldType', { field: 'parameters.timeout', found: String(timeout), expected })
-  }
-  if (micros > 0 && waitedMs > micros / 1000) throw fault('TimeoutPassed', { limitMs: micros / 1000 })
+/** The memory of requests that were answered, but for what an answer was written into. */
+function spentOf(members: readonly Decoded[], results: readonly Result[]): ArrayBuffer[] {
+  const answers = new Set(results.flatMap((one) => (one.ok ? [one.body.buffer] : [])))
+  return members.flatMap(({ body: { buffer } }) =>
+    buffer.byteLength < leastReused || answers.has(buffer) ? [] : [buffer],
+  )
 }

@@ -65,7 +65,11 @@ function part(count: number): Buffer {
 }
 
 async function until(claim: () => boolean): Promise<void> {
-  while (!claim()) await new Promise((resolve) => setImmediate(resolve)) // oxlint-disable-line no-await-in-loop
+  const end = performance.now() + 30_000
+  while (!claim()) {
+    if (performance.now() > end) throw new Error(`it never came to that; ${held} bytes are held`)
+    await new Promise((resolve) => setImmediate(resolve)) // oxlint-disable-line no-await-in-loop
+  }
 }
 
 test('messages on their way hold what has come, and what finds no room is ended', async () => {

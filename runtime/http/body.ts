@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
+import { leastReused, type BodyMemory } from '../bodymemory.ts'
 import { fault, printBytes, wordsOf, type Fault } from '../errors.ts'
 import { tensorAlignment } from '../protocols/binary.ts'
 import { decoderOf, type Coding } from './encoding.ts'
@@ -39,14 +40,18 @@ export interface BodyOptions {
   /** Which offset of the body must lie aligned: where binary tensors begin. */
   readonly aligned: number
   readonly reservations: Reservations
+  readonly memory: BodyMemory
 }
+
+/** A body is given its memory when this share of it is there: who announces more than is sent costs so many times that. */
+const enoughShare = 1 / 8
 
 /**
  * Reads the whole body.
  * @throws Fault `BodyTooLarge`, `BodyBroken` or `QueueFull` (nothing stays reserved); ClientGone
  */
 export function readBody(request: IncomingMessage, options: BodyOptions): Promise<Body> {
-  const { maxBytes, coding, aligned, reservations } = options
+  const { maxBytes, coding, aligned, reservations, memory } = options
   const length = announcedLength(request)
   if (length !== undefined && length > maxBytes) {
     return Promise.reject(fault('BodyTooLarge', { found: printBytes(length), limit: printBytes(maxBytes) }))
@@ -56,6 +61,9 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let held = 0
+    /** Where a large body goes as it comes, so that its chunks need not be kept until the end. */
+    let target: Uint8Array<ArrayBuffer> | undefined
+    const known = decoder === undefined && length !== undefined && length >= leastReused ? length : Infinity
     let over = false
     const leave = (): void => {
       over = true
@@ -70,6 +78,7 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
         request.unpipe(decoder)
         decoder.destroy()
       }
+      if (target !== undefined) memory.give(target.buffer)
       reservations.release(held)
       reject(error)
     }
@@ -83,11 +92,17 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
       const refused = reservations.reserve(chunk.length)
       if (refused !== undefined) return stop(refused)
       held += chunk.length
+      if (target !== undefined) return target.set(chunk, held - chunk.length)
       chunks.push(chunk)
+      if (held < known * enoughShare) return undefined
+      target = placed(known, aligned, memory)
+      return copy(chunks.splice(0), target)
     }
     const onEnd = (): void => {
       leave()
-      resolve({ bytes: joined(chunks, held, aligned), reserved: held })
+      const bytes = target ?? placed(held, aligned, memory)
+      copy(chunks, bytes)
+      resolve({ bytes, reserved: held })
     }
     const onClose = (): void => {
       if (!request.complete) stop(new ClientGone('the client went away while it sent its request'))
@@ -100,16 +115,18 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
   })
 }
 
-/** One buffer with the chunks, placed so that the byte `aligned` lies as tensors must. */
-function joined(chunks: readonly Buffer[], length: number, aligned: number): Uint8Array<ArrayBuffer> {
+/** Room for a body, placed so that its byte `aligned` lies as tensors must. */
+function placed(length: number, aligned: number, memory: BodyMemory): Uint8Array<ArrayBuffer> {
   const lead = (tensorAlignment - (aligned % tensorAlignment)) % tensorAlignment
-  const bytes = new Uint8Array(new ArrayBuffer(lead + length), lead)
+  return new Uint8Array(memory.take(lead + length), lead, length)
+}
+
+function copy(chunks: readonly Buffer[], target: Uint8Array): void {
   let at = 0
   for (const chunk of chunks) {
-    bytes.set(chunk, at)
+    target.set(chunk, at)
     at += chunk.length
   }
-  return bytes
 }
 
 /**

@@ -8,6 +8,7 @@ import { parseConfig } from '../config.ts'
 import { createMetrics } from '../metrics.ts'
 import { Models } from '../models.ts'
 import { ServerState } from '../state.ts'
+import { BodyMemory } from '../bodymemory.ts'
 import { readBody } from './body.ts'
 import { createHttpServer } from './server.ts'
 
@@ -92,6 +93,7 @@ describe('a slow client', () => {
         models,
         state,
         metrics: createMetrics(config, { models, ready: () => false }),
+        memory: new BodyMemory(0),
         answering: { revision: 'r', closing: () => false },
         maxBodyBytes: 1000,
         observer: { finished: () => {} },
@@ -147,7 +149,7 @@ describe('the memory for bodies', () => {
         reserve: (bytes: number) => void (reserved += bytes),
         release: (bytes: number) => void (reserved -= bytes),
       }
-      const options = { maxBytes: 2 ** 30, coding: undefined, aligned: 0, reservations }
+      const options = { maxBytes: 2 ** 30, coding: undefined, aligned: 0, reservations, memory: new BodyMemory(0) }
       outcome = readBody(request, options).then(
         () => 'read',
         (error: Error) => error.name,

@@ -3,6 +3,7 @@
  * It must answer exactly once, release what it reserved, and leave the queue when its client is gone.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { BodyMemory } from '../bodymemory.ts'
 import { Fault, fault, reportOf, type FaultReport } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Observer } from '../observer.ts'
@@ -23,6 +24,7 @@ export interface Inference {
   readonly observer: Observer
   readonly answering: Answering
   readonly maxBodyBytes: number
+  readonly memory: BodyMemory
   /** Called with a failure that is a bug, not a user's mistake. */
   readonly onBug: (error: unknown) => void
 }
@@ -35,7 +37,7 @@ export async function infer(
   protocol: Protocol,
   context: Inference,
 ): Promise<void> {
-  const { metrics, answering, maxBodyBytes, onBug } = context
+  const { metrics, answering, maxBodyBytes, memory, onBug } = context
   const { scheduler, statistics, version } = served
   const started = performance.now()
   let settled: Settled | undefined
@@ -61,6 +63,7 @@ export async function infer(
       coding,
       aligned: tensorOffset(wire),
       reservations: scheduler,
+      memory,
     })
     reserved = body.reserved
     if (response.destroyed) {

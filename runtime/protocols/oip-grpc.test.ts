@@ -8,7 +8,8 @@ import { inferenceProto } from '../grpc/api/inference.ts'
 import { protoText } from '../grpc/protobuf/descriptor.ts'
 import { tensor, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts'
 import type { ModelIdentity } from './codec.ts'
-import { oipGrpc, requestHead } from './oip-grpc.ts'
+import { requestHead } from './oip-grpc-request.ts'
+import { oipGrpc } from './oip-grpc.ts'
 
 /** The messages as an implementation that others wrote reads and writes them. */
 const { root } = protobuf.parse(protoText(inferenceProto), { keepCase: true })

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
+import type { Engine } from '../engine/engine.ts'
 import { EnginePool } from '../engine/pool.ts'
+import type { Signature, Tensor } from '../tensor.ts'
 import { Scheduler, type Settled, type SchedulerOptions } from './scheduler.ts'
 
 jest.setTimeout(60_000)
@@ -23,7 +25,8 @@ writeFileSync(
   let orders = 0
   parentPort.on('message', ({ type, asks }) => {
     if (type === 'load') return parentPort.postMessage({
-      type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1, gpuShare: 0,
+      type: 'loaded', signature: { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 1] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 1] }] },
+      loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 0.1, gpuShare: 0, example: [{ name: 'x', datatype: 'FP32', shape: [1, 1] }],
       batching: { maxSize: 8, reason: '', measured: [] },
     })
     const order = ++orders
@@ -35,7 +38,7 @@ writeFileSync(
       : { id, ok: true, body: new Uint8Array([...body, order]), headers: {}, times })
     const half = asks[0].body[1] % (results.length + 1)
     for (const part of [results.slice(half), results.slice(0, half).reverse()]) {
-      if (part.length > 0) parentPort.postMessage({ type: 'results', workMs: 1, retried: false, results: part })
+      if (part.length > 0) parentPort.postMessage({ type: 'results', workMs: 1, spent: [], retried: false, results: part })
     }
   })`,
 )
@@ -128,6 +131,60 @@ describe('whatever the mix of arrivals, priorities, timeouts and departures', ()
       }),
       { numRuns: 30 },
     )
+  })
+})
+
+describe('with a short lane', () => {
+  const value = (name: string) => ({ name, datatype: 'FP32', shape: [-1, 1] }) as const
+  const signature: Signature = { inputs: [value('x')], outputs: [value('y')] }
+  const small = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 1], data: [7] }] })
+  /** Workers say the number of their order at the end of an answer; the lane answers JSON. */
+  const laned = async () => {
+    const engine: Engine = { signature, run: ([input]) => [{ ...input, name: 'y' } as Tensor], dispose() {} }
+    const pool = new EnginePool({ entry, stuckAfterMs: 60_000, loadHere: () => Promise.resolve(engine) })
+    pools.push(pool)
+    const options = { maxRequests: 1000, maxWaitMs: 60_000, maxBytes: 1e9, maxDelayMs: 0 }
+    const scheduler = new Scheduler(pool, options)
+    const order = {
+      device: 'CPU',
+      file: '',
+      sizeBytes: 0,
+      modelVersion: '',
+      warmupRequests: 0,
+      maxBatch: 'Auto',
+    } as const
+    const { lane } = await pool.load({ ...order, modelName: 'laned' }, [{ workers: 1, intraOpThreads: 1 }])
+    expect(lane).toMatch(/^open/)
+    const send = async (): Promise<'here' | 'worker'> => {
+      const outcome = await scheduler.submit(wire, Uint8Array.from(Buffer.from(`   ${small}`)), {}).settled
+      if (!outcome.ok) throw new Error(outcome.fault.message)
+      return Buffer.from(outcome.body).toString().includes('"outputs"') ? 'here' : 'worker'
+    }
+    return { pool, scheduler, send }
+  }
+
+  test('a lone request is run here, and those in company by a worker', async () => {
+    const { pool, send } = await laned()
+    expect(await send()).toBe('here')
+    expect(await send()).toBe('here')
+    expect(await Promise.all([send(), send(), send()])).toEqual(['worker', 'worker', 'worker'])
+    expect(await send()).toBe('here')
+    expect(pool.inFlight).toBe(0)
+  })
+
+  test('nobody is run here while a worker is at it', async () => {
+    const { pool, scheduler, send } = await laned()
+    const busy = scheduler.submit(wire, Uint8Array.from([150, 0, 0]), {})
+    const company = scheduler.submit(wire, Uint8Array.from([0, 0, 0]), {})
+    // oxlint-disable-next-line no-await-in-loop, no-unmodified-loop-condition -- it waits for a state
+    while (pool.inFlight === 0) await sleep(1)
+    const order: string[] = []
+    const note = async (name: string, job: Promise<unknown>): Promise<void> => {
+      await job
+      order.push(name)
+    }
+    await Promise.all([note('lone', send()), note('busy', busy.settled), note('company', company.settled)])
+    expect(order.at(-1)).toBe('lone')
   })
 })
 

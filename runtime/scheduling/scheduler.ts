@@ -137,11 +137,13 @@ export class Scheduler {
   /**
    * Where requests can share runs, dispatches when those that have arrived by now are in line: several connections that
    * were ready at once are read one after another, and their requests would otherwise go to the worker one by one.
-   * A lone request, which the last one was too, need not wait even for that.
+   * A lone request, which the last one was too, need not wait even for that; unless it may be run in this thread, which
+   * is only right for one that is really alone.
    */
   #dispatchSoon(): void {
     if (this.#dispatching || !this.#pool.free) return
-    if (this.#pool.batching.maxSize === 1 || !this.#crowded) return this.#dispatch()
+    const lone = this.#pool.batching.maxSize === 1 || !this.#crowded
+    if (lone && !this.#pool.hasLane) return this.#dispatch()
     this.#dispatching = true
     setImmediate(() => {
       this.#dispatching = false
@@ -197,6 +199,8 @@ export class Scheduler {
       })
     }
     this.#crowded = asks.length > 1 || this.#line.size > 0
+    const [first] = asks
+    if (first !== undefined && !this.#crowded && this.#pool.answerHere(first)) return
     this.#pool.infer(asks)
   }
 }

@@ -4,6 +4,7 @@
 import { fault } from '../../errors.ts'
 import { elementCount, printShape, zeros, type Datatype, type Tensor } from '../../tensor.ts'
 import { ElementReader } from './elements.ts'
+import { readPlain } from './plain.ts'
 import { char, type JsonScanner } from './scanner.ts'
 
 /**
@@ -39,6 +40,8 @@ class DataReader {
   readonly #count: number
   /** Reads the element at the scanner into the given place of the target. */
   readonly #element: (index: number) => void
+  /** Where floats go, which come by the thousand. */
+  readonly #floats: Float32Array | Float64Array | undefined
   #index = 0
 
   constructor(scanner: JsonScanner, field: string, target: Tensor, count: number) {
@@ -46,6 +49,7 @@ class DataReader {
     this.#field = field
     this.#shape = target.shape
     this.#count = count
+    this.#floats = target.datatype === 'FP32' || target.datatype === 'FP64' ? target.data : undefined
     const misnested = (problem: string): Error => this.#misnested(problem)
     this.#element = new ElementReader(scanner, field, target.datatype, misnested).into(target)
   }
@@ -71,6 +75,7 @@ class DataReader {
     let found = 0
     if (!scanner.take(char.closeArray)) {
       do {
+        found += this.#plain(found, this.#count)
         scanner.peek()
         if (found < this.#count) this.#element(found)
         else scanner.skip(2, true)
@@ -89,6 +94,10 @@ class DataReader {
     }
   }
 
+  #plain(from: number, to: number): number {
+    return this.#floats === undefined ? 0 : readPlain(this.#scanner, this.#floats, from, to)
+  }
+
   /** Reads one level of nested arrays; the depth is bounded by the rank, which the model bounds. */
   #nested(level: number): void {
     const scanner = this.#scanner
@@ -99,6 +108,11 @@ class DataReader {
     let found = 0
     if (!scanner.take(char.closeArray)) {
       do {
+        if (leaf) {
+          const run = this.#plain(this.#index, this.#index + size - found)
+          this.#index += run
+          found += run
+        }
         const byte = scanner.peek()
         if (found >= size) throw this.#misnested(`more than ${size} entries at level ${level + 1}`)
         if (!leaf) this.#nested(level + 1)

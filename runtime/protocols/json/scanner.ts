@@ -42,7 +42,7 @@ export type ValueKind = 'a string' | 'a number' | 'an array' | 'an object' | 'tr
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Powers of ten that a double holds exactly. */
-const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
+export const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 
 export class JsonScanner {
   readonly bytes: Buffer
