@@ -117,7 +117,9 @@ export class Agent {
       weightsOf: (version) => this.#weights.of(version),
       applied: this.#applied,
       refusalOf: (model) => publisher.refusalOf(model),
-      problem: synced ? (this.#trouble ?? this.#forgetful) : 'the API server has not been heard yet; everything goes on as before',
+      problem: synced
+        ? (this.#trouble ?? this.#forgetful)
+        : 'the API server has not been heard yet; everything goes on as before',
     })
   }
 

@@ -17,6 +17,8 @@ export const keyOfChange = (change: Change): Key =>
 /** Envoy asks for all that there is of these, and for the others by name. */
 const isListed = (kind: Kind): boolean => kind === 'cluster' || kind === 'listener'
 
+/** The version of pods that Envoy was told there are none of. */
+const noPods = 'none'
 /** Of one resource: what is wanted, what was before, and some that were wanted meanwhile. */
 const refusalsKept = 8
 
@@ -33,8 +35,6 @@ export class Known {
   readonly #listed = new Set<Kind>()
   /** Clusters that serve, by name, each with its version. */
   readonly #serving = new Map<string, string>()
-  /** Clusters whose pods were sent after the cluster was. Envoy waits for them, even where they are the same. */
-  readonly #fed = new Set<string>()
   /** By key: the last that Envoy took, this one or one before it. */
   readonly #good: Map<Key, Resource>
   #nonce = 0
@@ -148,7 +148,8 @@ export class Known {
       this.#forget(keyOf(kind, name))
       this.#asked.add(keyOf(kind, name))
     }
-    for (const [name, version] of has) this.#has.set(keyOf(kind, name), version)
+    // Pods are told again in any case: a cluster that was told anew on another stream may still wait for them.
+    if (kind !== 'endpoints') for (const [name, version] of has) this.#has.set(keyOf(kind, name), version)
     if (!isListed(kind) || this.#listed.has(kind)) return undefined
     this.#listed.add(kind)
     // It starts only when it has been answered, even with nothing; and the other way round everything comes in order.
@@ -165,12 +166,10 @@ export class Known {
     this.#onItsWay.set(key, nonce)
     if (change.do === 'remove') {
       if (change.kind === 'cluster') this.#unfed(change.name)
-      this.#asked.delete(key)
       return { kind: change.kind, nonce, removed: change.name }
     }
     const { kind, name, version, message } = change.resource
     if (kind === 'cluster') this.#unfed(name)
-    if (kind === 'endpoints') this.#fed.add(name)
     return { kind, nonce, resource: { name, version, message } }
   }
 
@@ -180,8 +179,6 @@ export class Known {
       const version = this.version('cluster', name)
       if (version === undefined || this.#onItsWay.has(keyOf('cluster', name))) continue
       if (!warming.has(name)) this.#serving.set(name, version)
-      // The agent before this one has not come to its pods.
-      else if (!this.#fed.has(name)) this.#has.delete(keyOf('endpoints', name))
     }
   }
 
@@ -192,7 +189,9 @@ export class Known {
     const key = keyOfChange(change)
     if (this.#onItsWay.get(key) === nonce) this.#onItsWay.delete(key)
     if (change.do === 'remove') {
-      if (refusal === undefined) this.#has.delete(key)
+      if (refusal !== undefined) return
+      if (change.kind === 'endpoints') this.#has.set(key, noPods)
+      else this.#has.delete(key)
       return
     }
     const { resource } = change
@@ -208,16 +207,23 @@ export class Known {
   }
 
   #forget(key: Key): void {
-    this.#has.delete(key)
+    this.#lose(key)
     this.#asked.delete(key)
-    this.#onItsWay.delete(key)
   }
 
-  /** A cluster that is told anew serves again, in its new form, only when it has been told its pods again. */
+  /** Envoy does not have it any more, nor will it by what was sent so far: the answers to that say nothing now. */
+  #lose(key: Key): void {
+    this.#has.delete(key)
+    if (!this.#onItsWay.delete(key)) return
+    for (const [nonce, change] of this.#sent) {
+      if (change !== undefined && keyOfChange(change) === key) this.#sent.set(nonce, undefined)
+    }
+  }
+
+  /** A cluster that is told anew serves in its new form only when it has been told its pods again, even the same. */
   #unfed(name: string): void {
-    this.#fed.delete(name)
     this.#serving.delete(name)
-    this.#has.delete(keyOf('endpoints', name))
+    this.#lose(keyOf('endpoints', name))
   }
 
   #nextNonce(): string {

@@ -45,11 +45,7 @@ const send = (resource: Resource, known: Known): Change[] => {
 /**
  * An empty cluster answers 503. Its pods are taken out when its share is somewhere else, some milliseconds later.
  */
-const podsNow = (
-  model: RenderedModel,
-  pods: RenderedModel['endpoints'][number],
-  known: Known,
-): Resource => {
+const podsNow = (model: RenderedModel, pods: RenderedModel['endpoints'][number], known: Known): Resource => {
   if (!pods.isEmpty || hasItsRoutes(model, known)) return pods
   const version = known.upcoming('endpoints', pods.name)
   // A cluster that changes as well has to be told its pods again: those of before.
@@ -65,11 +61,15 @@ const removals = (wanted: readonly RenderedModel[], known: Known): Change[] => {
     if (used.has(name)) return false
     const owner = name.slice(0, name.indexOf('/'))
     const model = models.get(owner)
-    return model === undefined ? !known.names('listener').includes(owner) : hasItsRoutes(model, known)
+    if (model !== undefined) return hasItsRoutes(model, known)
+    // On a new stream Envoy says one after the other what it has.
+    return known.isAskedFor('listener', owner) && !known.names('listener').includes(owner)
   })
   const nobodys = known.hungry.filter((name) => !used.has(name))
-  const remove = (kind: 'listener' | 'cluster') => (name: string): Change[] =>
-    known.upcoming(kind, name) === undefined ? [] : [{ do: 'remove', kind, name }]
+  const remove =
+    (kind: 'listener' | 'cluster') =>
+    (name: string): Change[] =>
+      known.upcoming(kind, name) === undefined ? [] : [{ do: 'remove', kind, name }]
   return [
     ...listeners.flatMap(remove('listener')),
     ...clusters.flatMap(remove('cluster')),
@@ -83,7 +83,8 @@ const hasItsRoutes = ({ routes }: RenderedModel, known: Known): boolean =>
 const isSettled = (model: RenderedModel, known: Known): boolean => {
   // What hangs on something that was refused is not waited for: the model's problem says so.
   if (isBlocked(model, known) || known.accepted(model.routes) === undefined) return true
-  const has = (resource: Resource): boolean => known.version(resource.kind, resource.name) === known.accepted(resource)?.version
+  const has = (resource: Resource): boolean =>
+    known.version(resource.kind, resource.name) === known.accepted(resource)?.version
   return (
     model.clusters.every((cluster) => known.isServing(cluster)) &&
     [...model.endpoints.map((pods) => podsNow(model, pods, known)), model.routes, model.listener].every(has)

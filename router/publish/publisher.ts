@@ -99,7 +99,9 @@ export class Publisher implements DiscoveryListener {
     const refused = [routes, listener, ...clusters, ...endpoints].flatMap((resource) => {
       const why = this.#known.refusal(resource)
       // One that is cut off is told when the log has said the rest.
-      return why === undefined || this.#known.isCutOff ? [] : [`Envoy refused ${resource.kind} ${resource.name}: ${why}`]
+      return why === undefined || this.#known.isCutOff
+        ? []
+        : [`Envoy refused ${resource.kind} ${resource.name}: ${why}`]
     })
     return refused.length === 0 ? undefined : refused.join('; ')
   }

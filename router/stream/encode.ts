@@ -21,7 +21,8 @@ export const encode = (type: string, json: Message): Buffer => {
 /** A message that says its own type in `@type`, as an `Any`. */
 export const encodeAny = (json: Message): Buffer => {
   const url = json['@type']
-  if (typeof url !== 'string') throw new EncodeError(`a message without "@type" cannot be an Any: ${JSON.stringify(json)}`)
+  if (typeof url !== 'string')
+    throw new EncodeError(`a message without "@type" cannot be an Any: ${JSON.stringify(json)}`)
   return new Writer()
     .text(1, url)
     .bytes(2, encode(url.slice(url.indexOf('/') + 1), json))

@@ -36,7 +36,8 @@ export class Writer {
 }
 
 const varint = (value: number): Uint8Array => {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no integer that a field here can hold`)
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`${value} is no integer that a field here can hold`)
   const bytes: number[] = []
   let rest = value
   for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128)
