@@ -6,17 +6,15 @@ import { sleep } from '../operator/kube/delay.ts'
 import type { EndpointSlice } from '../operator/kube/resources.ts'
 import type { Store } from '../operator/kube/store.ts'
 import type { Logger } from '../operator/telemetry/log.ts'
-import { withinBudget } from './budget.ts'
 import { readEndpoints } from './endpoints.ts'
 import { EnvoyGone, type EnvoyAdmin } from './envoy/admin.ts'
 import type { Endpoints, Setting } from './model.ts'
 import { probe } from './probe.ts'
-import type { Applied, XdsFolder } from './publish/disk.ts'
+import type { Applied, MemoryFile } from './publish/memory.ts'
 import type { Publisher } from './publish/publisher.ts'
 import { decide, type Decision } from './setting.ts'
 import { routerState } from './state.ts'
 import { RecentWeights } from './weights.ts'
-import { routesFile } from './xds/names.ts'
 import { renderModel, type RenderedModel, type RenderOptions } from './xds/render.ts'
 
 export interface AgentOptions {
@@ -26,23 +24,20 @@ export interface AgentOptions {
   readonly slices: Store<EndpointSlice>
   readonly admin: EnvoyAdmin
   readonly publisher: Publisher
-  readonly disk: XdsFolder
-  /** @see budget.ts */
-  readonly filesAtMost: number
+  readonly memory: MemoryFile
   readonly log: Logger
 }
 
-/** Envoy applies a file in some 2 ms. */
+/** Envoy wakes us with each answer; only what it does not say by itself, that a cluster serves, is asked for. */
 const firstPauseMs = 5
 const longestPauseMs = 1000
 
 export class Agent {
   readonly #options: AgentOptions
   #applied: ReadonlyMap<string, Applied> = new Map()
-  /** An agent before this one has published what is on the disk. */
-  #inherited = false
   #decisions: readonly Decision[] = []
   #endpoints: Endpoints = new Map()
+  /** Undefined while nobody has said anything: not the API server, and not an agent before this one. */
   #models: readonly RenderedModel[] | undefined
   readonly #weights = new RecentWeights()
   #dirty = true
@@ -52,6 +47,8 @@ export class Agent {
   /** The Envoy that has served everything that was wanted at one time. */
   #liveBoot: string | undefined
   #trouble: string | undefined = 'the first configuration is not live yet'
+  /** Why what is applied is not written down, which hurts nobody until both processes of the pod are started again. */
+  #forgetful: string | undefined
   draining = false
 
   constructor(options: AgentOptions) {
@@ -60,10 +57,9 @@ export class Agent {
 
   /** Works until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { deployments, slices, disk } = this.#options
-    const inherited = await disk.readApplied()
-    this.#inherited = inherited !== undefined
-    this.#applied = inherited ?? new Map()
+    const { deployments, slices, publisher } = this.#options
+    await this.#inherit()
+    publisher.onNews = () => this.#wake()
     const unsubscribe = [deployments.subscribe(this.#changed), slices.subscribe(this.#changed)]
     // A store that is empty tells nobody that it is synced.
     void Promise.all([deployments.whenSynced(signal), slices.whenSynced(signal)]).then(this.#changed, () => {})
@@ -73,6 +69,18 @@ export class Agent {
       if (await this.#pause(pauseMs, signal)) pauseMs = firstPauseMs
     }
     for (const end of unsubscribe) end()
+  }
+
+  /** Takes up what an agent before this one has left: it holds until the API server says something else. */
+  async #inherit(): Promise<void> {
+    const { memory, render, publisher } = this.#options
+    const inherited = await memory.read()
+    if (inherited === undefined) return
+    this.#applied = inherited.applied
+    this.#endpoints = inherited.endpoints
+    this.#models = [...inherited.applied.values()].map(({ setting }) => renderModel(setting, this.#endpoints, render))
+    this.#noteWeights(this.#models)
+    publisher.assume(this.#models)
   }
 
   /** Why users should not be sent here, or undefined. */
@@ -85,21 +93,22 @@ export class Agent {
       return passing(error)
     }
     // What comes later and is refused must not take away what works.
-    return this.#liveBoot !== undefined && this.#liveBoot === publisher.bootId ? undefined : this.#trouble
+    if (this.#liveBoot !== undefined && this.#liveBoot === publisher.bootId) return undefined
+    return this.#trouble ?? 'Envoy has been started and does not have everything yet'
   }
 
   /** @throws EnvoyGone */
   async state(): Promise<RouterState> {
     const { admin, router, publisher, deployments, slices } = this.#options
-    const [seen, { bootId, traffic }] = [await admin.answers(), await admin.traffic()]
-    if (seen.bootId !== bootId) throw new EnvoyGone('Envoy was started again while it was asked')
+    const { bootId, traffic } = await admin.traffic()
+    if (publisher.bootId !== bootId) throw new EnvoyGone('Envoy was started again and has nothing yet')
     const synced = deployments.synced && slices.synced
     return routerState({
       router,
       at: Date.now(),
       draining: this.draining,
       bootId,
-      versions: seen.versions,
+      versionOf: (model) => publisher.routesVersion(model),
       isReached: (setting) => this.#isReached(setting, bootId),
       traffic,
       endpoints: this.#endpoints,
@@ -108,7 +117,9 @@ export class Agent {
       weightsOf: (version) => this.#weights.of(version),
       applied: this.#applied,
       refusalOf: (model) => publisher.refusalOf(model),
-      problem: synced ? this.#trouble : 'the API server has not been heard yet; everything goes on as before',
+      problem: synced
+        ? (this.#trouble ?? this.#forgetful)
+        : 'the API server has not been heard yet; everything goes on as before',
     })
   }
 
@@ -119,8 +130,10 @@ export class Agent {
       this.#decideAnew()
       const settled = await publisher.step(this.#models)
       const unreached = await this.#reach()
-      await this.#remember()
+      this.#noteApplied()
       if (settled) this.#settled(unreached)
+      // Last of all: Envoy has all of it, whether or not it can be written down.
+      await this.#remember()
       return settled && unreached === undefined
     } catch (error) {
       const message = passing(error)
@@ -132,31 +145,33 @@ export class Agent {
 
   /** Settings and endpoints as they are now; nothing before both have been heard in full. */
   #decideAnew(): void {
-    const { deployments, slices, render, filesAtMost, log } = this.#options
+    const { deployments, slices, render, log } = this.#options
     if (!this.#dirty || !deployments.synced || !slices.synced) return
     this.#dirty = false
     const before = new Map(this.#decisions.map(({ asked, problem }) => [asked.uid, problem]))
-    const applied = this.#appliedSettings()
-    this.#decisions = withinBudget(decide(deployments.list(), applied), applied, filesAtMost)
+    this.#decisions = decide(deployments.list(), this.#appliedSettings())
     this.#endpoints = readEndpoints(slices.list())
     this.#models = this.#decisions.flatMap(({ serve }) => (serve ? [renderModel(serve, this.#endpoints, render)] : []))
-    for (const { setting, routes, shares } of this.#models)
-      this.#weights.note(setting.uid, routes.version, Object.fromEntries(shares.weights))
+    this.#noteWeights(this.#models)
     this.#weights.keepOnly(new Set(this.#models.map(({ setting }) => setting.uid)))
     for (const { asked, problem } of this.#decisions) {
       if (problem !== undefined && problem !== before.get(asked.uid)) log.warn(`${asked.name}: ${problem}`)
     }
   }
 
+  #noteWeights(models: readonly RenderedModel[]): void {
+    for (const { setting, routes, shares } of models)
+      this.#weights.note(setting.uid, routes.version, Object.fromEntries(shares.weights))
+  }
+
   /** Notes what Envoy has applied: below that no epoch goes, not even after this process. */
-  async #remember(): Promise<void> {
+  #noteApplied(): void {
     if (this.#models === undefined) return
-    const { disk, publisher, log } = this.#options
+    const { publisher, log } = this.#options
     const applied = new Map<string, Applied>()
     for (const { setting, shares, routes } of this.#models) {
       const isApplied =
-        publisher.versions.get(routesFile(setting.name)) === routes.version &&
-        this.#isReached(setting, publisher.bootId)
+        publisher.routesVersion(setting.name) === routes.version && this.#isReached(setting, publisher.bootId)
       const before = this.#applied.get(setting.uid)
       if (isApplied) applied.set(setting.uid, { setting, weights: Object.fromEntries(shares.weights) })
       else if (before !== undefined) applied.set(setting.uid, before)
@@ -169,28 +184,40 @@ export class Agent {
       if (before !== undefined && !applied.has(asked.uid)) applied.set(asked.uid, before)
     }
     this.#applied = applied
-    await disk.writeApplied(applied)
+  }
+
+  async #remember(): Promise<void> {
+    const { memory, log } = this.#options
+    if (this.#models === undefined) return
+    try {
+      await memory.write({ applied: this.#applied, endpoints: this.#endpoints })
+      this.#forgetful = undefined
+    } catch (error) {
+      if (!isFileError(error)) throw error
+      const why = `what is applied cannot be written down for an agent after this one: ${error.message}`
+      if (why !== this.#forgetful) log.warn(why, { error })
+      this.#forgetful = why
+    }
   }
 
   #settled(unreached: string | undefined): void {
     const { publisher, log } = this.#options
-    if (this.#models === undefined && !this.#inherited) this.#trouble = 'the API server has not been heard yet'
+    if (this.#models === undefined) this.#trouble = 'the API server has not been heard yet'
     else this.#trouble = unreached
     if (this.#trouble !== undefined || this.#liveBoot === publisher.bootId) return
     this.#liveBoot = publisher.bootId
-    log.info('Envoy serves everything that is wanted', { models: this.#models?.length ?? this.#applied.size })
+    log.info('Envoy serves everything that is wanted', { models: this.#models?.length })
   }
 
   /** Probes each listener once. @returns which one does not answer as it has to, or undefined */
   async #reach(): Promise<string | undefined> {
     const { publisher } = this.#options
-    const { bootId, versions } = publisher
-    const settings = this.#models?.map(({ setting }) => setting) ?? [...this.#appliedSettings().values()]
+    const { bootId } = publisher
     const reached = new Map<string, string>()
     let unreached: string | undefined
-    for (const setting of settings) {
+    for (const { setting } of this.#models ?? []) {
       const { uid, name, port } = setting
-      const version = versions.get(routesFile(name))
+      const version = publisher.routesVersion(name)
       // Without routes there is no listener.
       if (version === undefined) continue
       const failed = this.#isReached(setting, bootId) ? undefined : await probe(port, version)
@@ -236,10 +263,9 @@ export class Agent {
 
 const placeOf = ({ port }: Setting, bootId: string | undefined): string => `${port} of ${bootId}`
 
-/** What passes by itself, Envoy's absence or a disk that is full, as a sentence; a bug is thrown on. */
+/** Envoy's absence, which passes by itself, as a sentence; a bug is thrown on. */
 const passing = (error: unknown): string => {
   if (error instanceof EnvoyGone) return error.message
-  if (isFileError(error)) return `the configuration cannot be written: ${error.message}`
   throw error
 }
 

@@ -13,7 +13,7 @@ export interface AgentServer {
 
 /**
  * Starts to listen.
- * @throws Error when the port is taken: another agent serves this pod, and two must not write the same files
+ * @throws Error when the port is taken: another agent serves this pod, and two must not tell Envoy different things
  */
 export const startServer = async (agent: Agent, port: number): Promise<AgentServer> => {
   const pages: Readonly<Record<string, () => Promise<Page> | Page>> = {

@@ -10,7 +10,6 @@ import { Store } from '../operator/kube/store.ts'
 import { Transport } from '../operator/kube/transport.ts'
 import { createLogger, type Logger } from '../operator/telemetry/log.ts'
 import { Agent } from './agent.ts'
-import { filesAtMost } from './budget.ts'
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { drain } from './drain.ts'
 import { sliceSelector } from './endpoints.ts'
@@ -18,8 +17,9 @@ import { EnvoyAdmin } from './envoy/admin.ts'
 import { EnvoyLog } from './envoy/log.ts'
 import { startServer } from './http.ts'
 import { prepare } from './prepare.ts'
-import { XdsFolder } from './publish/disk.ts'
+import { MemoryFile } from './publish/memory.ts'
 import { Publisher } from './publish/publisher.ts'
+import { serveDiscovery } from './stream/server.ts'
 import { trimDeployment, trimSlice } from './trim.ts'
 
 const modelDeployments = resource<ModelDeployment>(group, version, 'modeldeployments', 'ModelDeployment')
@@ -28,24 +28,24 @@ const run = async (config: Config): Promise<void> => {
   const { folder, namespace, router, listenAddress } = config
   const log = createLogger({ level: config.logLevel, service: 'slipway-router' })
   const stop = new AbortController()
-  const disk = await XdsFolder.open(folder)
   const admin = new EnvoyAdmin(folder)
   const envoyLog = new EnvoyLog(folder, (entry) => log.info(entry, { 'log.logger': 'envoy' }))
+  const publisher = new Publisher(admin, envoyLog)
   const deployments = new Store<ModelDeployment>()
   const slices = new Store<EndpointSlice>()
   const agent = new Agent({
     router,
-    render: { folder, listenAddress },
+    render: { listenAddress },
     deployments,
     slices,
     admin,
-    publisher: new Publisher(admin, envoyLog, disk),
-    disk,
-    filesAtMost: await filesAtMost(),
+    publisher,
+    memory: new MemoryFile(folder),
     log,
   })
-  // First of all: a second agent finds the port taken, and ends before it has written anything.
+  // First of all: a second agent finds the port taken, and ends before it has taken Envoy's socket.
   const server = await startServer(agent, config.port)
+  const discovery = await serveDiscovery(folder, publisher)
   log.info('the agent listens', { port: server.port })
   const ended = untilTold(agent, admin, config, log)
 
@@ -72,7 +72,7 @@ const run = async (config: Config): Promise<void> => {
   await Promise.race([ended, working])
   stop.abort()
   await Promise.all([working, ...following])
-  await Promise.all([server.close(), transport.close(), admin.close()])
+  await Promise.all([server.close(), discovery.close(), transport.close(), admin.close()])
 }
 
 /** Resolves when the drain after SIGTERM or SIGINT is over; a second signal ends the process at once. */

@@ -5,9 +5,8 @@ import type { Setting } from './model.ts'
 import { routerState } from './state.ts'
 import { RecentWeights } from './weights.ts'
 import { renderModel } from './xds/render.ts'
-import { routesFile } from './xds/names.ts'
 
-const options = { folder: '/xds', listenAddress: '::' }
+const options = { listenAddress: '::' }
 const [stable, canary, old] = setting.revisions.map(({ name }) => name)
 const withCanaryAt = (weight: number): Setting => ({
   ...setting,
@@ -29,7 +28,7 @@ const stateOf = (settings: readonly Setting[], has: number): RouterState => {
     at: 0,
     draining: false,
     bootId: 'boot',
-    versions: new Map([[routesFile(setting.name), applied.routes.version]]),
+    versionOf: () => applied.routes.version,
     isReached: () => true,
     traffic: new Map(),
     endpoints,

@@ -3,10 +3,10 @@ import type { AppliedShares, ModelTraffic, RevisionTraffic, RouterState } from '
 import { endpointsOf } from './endpoints.ts'
 import { figuresOf, type Traffic } from './envoy/stats.ts'
 import { protocols, type Endpoints, type Setting } from './model.ts'
-import type { Applied } from './publish/disk.ts'
+import type { Applied } from './publish/memory.ts'
 import type { Decision } from './setting.ts'
 import { sharesOf } from './shares.ts'
-import { clusterName, epochOf, namedStatistics, routesFile, shadowName } from './xds/names.ts'
+import { clusterName, epochOf, namedStatistics, shadowName } from './xds/names.ts'
 import type { RenderedModel } from './xds/render.ts'
 
 export interface StateInput {
@@ -14,8 +14,8 @@ export interface StateInput {
   readonly at: number
   readonly draining: boolean
   readonly bootId: string
-  /** By path: what Envoy has applied. */
-  readonly versions: ReadonlyMap<string, string>
+  /** Of a model: the version of its routes that Envoy has applied. */
+  readonly versionOf: (model: string) => string | undefined
   /** Whether its listener has been seen to answer. */
   readonly isReached: (setting: Setting) => boolean
   readonly traffic: Traffic
@@ -49,7 +49,7 @@ export const routerState = (input: StateInput): RouterState => {
 const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTraffic => {
   const { name, uid, port, epoch, mirror } = asked
   const model = input.models.find(({ setting }) => setting.uid === uid)
-  const version = input.versions.get(routesFile(name))
+  const version = input.versionOf(name)
   const appliedEpoch =
     version === undefined || !input.isReached(model?.setting ?? asked) ? undefined : epochOf(version, uid)
   const why = problem ?? (model && input.refusalOf(model))

@@ -1,10 +1,10 @@
 // Which shares a version of a model's routes gave. Envoy says only the version, and it may be one or two behind what is
 // wanted now while pods come and go.
-import type { Applied } from './publish/disk.ts'
+import type { Applied } from './publish/memory.ts'
 
 type Weights = Applied['weights']
 
-/** More than Envoy can be behind: it reads a file as it is when it looks, within milliseconds. */
+/** More than Envoy can be behind: it answers within milliseconds. */
 const versionsKept = 8
 
 export class RecentWeights {

@@ -129,7 +129,7 @@ const podSpec = ({ agentImage, envoyImage, resources, logLevel }: RouterRelease)
         'immediate',
         '--log-level',
         'warn',
-        // The agent reads why a configuration was refused there, at once, and keeps the file small.
+        // What Envoy says of a refusal is cut off where the refused message is long; the rest is read there, at once.
         '--file-flush-interval-msec',
         '100',
         '--log-path',

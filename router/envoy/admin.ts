@@ -2,15 +2,14 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'undici'
-import type { Seen } from '../publish/learn.ts'
 import { adminSocket } from '../xds/bootstrap.ts'
 import {
-  answersFilter,
   connectionsFilter,
-  readAnswers,
   readTraffic,
+  readWarming,
   sumOf,
   trafficFilter,
+  warmingFilter,
   type Traffic,
 } from './stats.ts'
 
@@ -39,10 +38,9 @@ export class EnvoyAdmin {
     return (await this.#send('GET', '/ready')).status === 200
   }
 
-  /** @throws EnvoyGone */
-  async answers(): Promise<Seen> {
-    const { bootId, body } = await this.#statistics(`filter=${encodeURIComponent(answersFilter)}`)
-    return { bootId, ...readAnswers(body) }
+  /** Names of the clusters that do not serve yet. @throws EnvoyGone */
+  async warming(): Promise<ReadonlySet<string>> {
+    return readWarming((await this.#statistics(`filter=${encodeURIComponent(warmingFilter)}`)).body)
   }
 
   /** What was counted since the start of the Envoy with this boot id. @throws EnvoyGone */
@@ -70,16 +68,16 @@ export class EnvoyAdmin {
 
   /** Figures of one Envoy: when it was started again while it was asked, the other one is asked. */
   async #statistics(query: string): Promise<{ bootId: string; body: string }> {
-    const bootId = await this.#bootId()
+    const bootId = await this.bootId()
     const { status, body } = await this.#send('GET', `/stats?format=json&${query}`)
-    if (status !== 200 || bootId !== (await this.#bootId())) {
+    if (status !== 200 || bootId !== (await this.bootId())) {
       throw new EnvoyGone(status === 200 ? 'Envoy was started again while it was asked' : `Envoy answered ${status}`)
     }
     return { bootId, body }
   }
 
-  /** Envoy makes its socket anew at each start, and nobody else touches it. */
-  async #bootId(): Promise<string> {
+  /** Envoy makes its socket anew at each start, and nobody else touches it. @throws EnvoyGone before the first start */
+  async bootId(): Promise<string> {
     const { ino, ctimeNs } = await stat(this.#socket, { bigint: true }).catch((error: unknown) => {
       throw new EnvoyGone('Envoy has not been started yet', { cause: error })
     })

@@ -72,9 +72,9 @@ export const entriesOf = (text: string): string[] =>
 /** Envoy prints the whole refused message, hundreds of lines, between "rejected:" and the reason. */
 const withoutDump = (entry: string): string => entry.replace(/goo\.gle\/debug\w*[^]*\n: /, '')
 
-/** The reason in an entry about a refused file. */
+/** The reason in an entry about a refused resource. */
 export const refusalIn = (entry: string): string | undefined =>
-  /filesystem_subscription_impl\.cc:[0-9]+\] (?:Filesystem config update (?:rejected|failure): )?([^]+)/
+  /delta_subscription_state\.cc:[0-9]+\] delta config for \S+ rejected: ([^]+)/
     .exec(entry)?.[1]
     ?.replaceAll(/\s+/g, ' ')
     .slice(0, 1000)

@@ -1,7 +1,5 @@
 // What Envoy's statistics mean for us. Pure: text in, figures out.
 import type { LatencyBin, RevisionTraffic } from '../../operator/api/routerstate.ts'
-import type { Seen } from '../publish/learn.ts'
-import { clustersFile, endpointsFile, listenersFile, routesFile } from '../xds/names.ts'
 
 /** Statistics as `/stats?format=json` gives them: numbers, texts, and one entry with all histograms. */
 interface StatsBody {
@@ -20,35 +18,17 @@ interface Histogram {
   readonly totals?: readonly { readonly lower_bound: number; readonly width: number; readonly count: number }[]
 }
 
-const answers = '(version_text|update_rejected|update_failure)'
-/** The statistics that answer a written file. */
-export const answersFilter =
-  `^(cluster_manager\\.(cds\\.${answers}|warming_clusters)|listener_manager\\.(lds\\.${answers}|total_listeners_warming)` +
-  `|http\\.model/.+\\.rds\\..+\\.${answers}|cluster\\..+/.+\\.${answers})$`
+/** What says which clusters do not serve yet. */
+export const warmingFilter = '^cluster\\.[^.]+/[^.]+\\.warming_state$'
 
-/** What Envoy has applied and refused. */
-export const readAnswers = (body: string): Omit<Seen, 'bootId'> => {
-  const versions = new Map<string, string>()
-  const refusals = new Map<string, number>()
-  let warming = 0
-  for (const { name = '', value = 0 } of (JSON.parse(body) as StatsBody).stats) {
-    if (name.endsWith('warming_clusters') || name.endsWith('listeners_warming')) warming += Number(value)
-    const path = pathOf(name)
-    if (path === undefined) continue
-    if (name.endsWith('.version_text')) versions.set(path, String(value))
-    else refusals.set(path, (refusals.get(path) ?? 0) + Number(value))
-  }
-  return { versions, refusals, warming }
-}
-
-const pathOf = (name: string): string | undefined => {
-  if (name.startsWith('cluster_manager.cds.')) return clustersFile
-  if (name.startsWith('listener_manager.lds.')) return listenersFile
-  // Neither models nor clusters have a dot in their names.
-  const [kind, first = '', , routes = ''] = name.split('.')
-  if (kind === 'http') return routesFile(routes)
-  return kind === 'cluster' ? endpointsFile(first) : undefined
-}
+/** Names of the clusters that wait for their pods, or for the first answer of those to a look at their health. */
+export const readWarming = (body: string): ReadonlySet<string> =>
+  new Set(
+    (JSON.parse(body) as StatsBody).stats.flatMap(({ name = '', value = 0 }) =>
+      // No name of a cluster has a dot in it.
+      Number(value) > 0 ? [name.split('.')[1] ?? ''] : [],
+    ),
+  )
 
 /** The counters and histograms of users' requests. Twins with `external` or `internal` in the name are left out. */
 export const trafficFilter =

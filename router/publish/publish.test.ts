@@ -1,167 +1,13 @@
-// plan and learn against a model of Envoy that has its measured habits: it applies a file some time after it was
-// written, a refused file leaves its version as it was and may be applied in part, clusters warm, and it may be started
-// again at any time. (The real one is in test/integration/router.)
+// plan and Known against a model of Envoy. (The real one is in test/integration/router.)
 import fc from 'fast-check'
 import { describe, expect, test } from '@jest/globals'
 import { endpoints, setting } from '../fixtures.ts'
 import type { Endpoints, Setting } from '../model.ts'
-import { contentHash, type Message, type XdsFile } from '../xds/json.ts'
-import { clustersFile, endpointsFile, listenersFile, routesFile } from '../xds/names.ts'
-import { renderModel, resourcesFile, type RenderedModel, type Resource } from '../xds/render.ts'
-import { learn, nothingKnown, wrote, wroteClusters, type Memory, type Seen } from './learn.ts'
-import { plan, type Change, type Disk } from './plan.ts'
+import { renderModel, type RenderedModel } from '../xds/render.ts'
+import { keyOfChange } from './known.ts'
+import { SimulatedAgent, SimulatedEnvoy } from './simulation.ts'
 
-const options = { folder: '/xds', listenAddress: '::' }
-
-class Files implements Disk {
-  readonly files = new Map<string, XdsFile>()
-  clusters: ReadonlyMap<string, Resource> = new Map()
-  listeners: ReadonlyMap<string, Resource> = new Map()
-  #count = 0
-
-  constructor() {
-    this.writeResources(clustersFile, new Map())
-    this.writeResources(listenersFile, new Map())
-  }
-
-  writeResources(path: string, resources: ReadonlyMap<string, Resource>): XdsFile {
-    const file = resourcesFile(resources.values(), (this.#count += 1))
-    this.files.set(path, file)
-    if (path === clustersFile) this.clusters = resources
-    else this.listeners = resources
-    return file
-  }
-}
-
-/** Refuses every resource or route table that `isBad` says is bad. */
-class SimulatedEnvoy {
-  bootId = 1
-  readonly isBad: (text: string) => boolean
-  readonly #disk: Files
-  readonly #versions = new Map<string, string>()
-  readonly #refusals = new Map<string, number>()
-  readonly #read = new Map<string, string>()
-  #clusters = new Map<string, string>()
-  #warming = new Set<string>()
-  #listeners = new Set<string>()
-  /** Routes in use, by model: the clusters that they point at. */
-  readonly #routes = new Map<string, readonly string[]>()
-
-  constructor(disk: Files, isBad: (text: string) => boolean) {
-    this.#disk = disk
-    this.isBad = isBad
-  }
-
-  restart(): void {
-    this.bootId += 1
-    for (const map of [this.#versions, this.#refusals, this.#read, this.#clusters, this.#routes]) map.clear()
-    this.#warming.clear()
-    this.#listeners.clear()
-  }
-
-  /** Takes in one file that was written since it looked last. */
-  turn(pick: number): void {
-    this.#warming.clear()
-    const fresh = [...this.#disk.files].filter(
-      ([path, { version }]) => this.#read.get(path) !== version && this.#follows(path),
-    )
-    const chosen = fresh[pick % Math.max(1, fresh.length)]
-    if (chosen === undefined) return
-    const [path, file] = chosen
-    this.#read.set(path, file.version)
-    const { resources } = JSON.parse(file.text) as { resources: Message[] }
-    if (path !== clustersFile && path !== listenersFile) {
-      if (this.isBad(file.text)) return this.#refuse(path)
-      if (path.startsWith('rds/')) this.#routes.set(path, clustersIn(resources))
-      this.#versions.set(path, file.version)
-      return
-    }
-    const good = resources.filter((resource) => !this.isBad(JSON.stringify(resource)))
-    if (path === clustersFile) {
-      const before = this.#clusters
-      this.#clusters = new Map(good.map((r) => [String(r['name']), contentHash(r)]))
-      for (const [name, hash] of this.#clusters) if (before.get(name) !== hash) this.#warming.add(name)
-    } else this.#listeners = new Set(good.map((r) => String(r['name'])))
-    if (good.length < resources.length) this.#refuse(path)
-    else this.#versions.set(path, file.version)
-  }
-
-  seen(): Seen {
-    return {
-      bootId: String(this.bootId),
-      versions: new Map(this.#versions),
-      refusals: new Map(this.#refusals),
-      warming: this.#warming.size,
-    }
-  }
-
-  /** What a user would meet: a listener whose routes point at a cluster that is not there. */
-  holes(): string[] {
-    return [...this.#routes].flatMap(([path, clusters]) =>
-      this.#listeners.has(path.slice(4, -5))
-        ? clusters.filter((name) => !this.#clusters.has(name)).map((name) => `${path} → ${name}`)
-        : [],
-    )
-  }
-
-  #follows(path: string): boolean {
-    if (path.startsWith('rds/')) return this.#listeners.has(path.slice(4, -5))
-    if (!path.startsWith('eds/')) return true
-    return [...this.#clusters.keys()].some((name) => endpointsFile(name) === path)
-  }
-
-  #refuse(path: string): void {
-    this.#refusals.set(path, (this.#refusals.get(path) ?? 0) + 1)
-  }
-}
-
-const clustersIn = (message: unknown): string[] => {
-  if (Array.isArray(message)) return message.flatMap(clustersIn)
-  if (typeof message !== 'object' || message === null) return []
-  return Object.entries(message).flatMap(([field, value]) =>
-    field === 'weighted_clusters'
-      ? (value as { clusters: { name: string }[] }).clusters.map(({ name }) => name)
-      : clustersIn(value),
-  )
-}
-
-/** The publisher without its effects. */
-class Agent {
-  memory: Memory = nothingKnown
-  readonly changes: Change[] = []
-  readonly #disk: Files
-  readonly #envoy: SimulatedEnvoy
-
-  constructor(disk: Files, envoy: SimulatedEnvoy) {
-    this.#disk = disk
-    this.#envoy = envoy
-  }
-
-  step(wanted: readonly RenderedModel[]): boolean {
-    this.memory = learn(this.memory, this.#disk, this.#envoy.seen(), 'it is bad')
-    const { changes, settled } = plan(wanted, this.#disk, this.memory)
-    for (const change of changes) this.#carryOut(change)
-    return settled
-  }
-
-  restart(): void {
-    this.memory = nothingKnown
-  }
-
-  #carryOut(change: Change): void {
-    this.changes.push(change)
-    if (change.do === 'write') {
-      this.#disk.files.set(change.path, change.file)
-      this.memory = wrote(this.memory, change.path, change.file)
-    } else if (change.do === 'remove') this.#disk.files.delete(change.path)
-    else {
-      const path = change.do === 'writeClusters' ? clustersFile : listenersFile
-      this.memory = wrote(this.memory, path, this.#disk.writeResources(path, change.resources))
-      if (path === clustersFile) this.memory = wroteClusters(this.memory, change.resources)
-    }
-  }
-}
-
+const options = { listenAddress: '::' }
 const none: Endpoints = new Map()
 const variants: readonly (readonly [Setting, Endpoints])[] = [
   [setting, endpoints],
@@ -173,8 +19,9 @@ const models = ['fraud', 'other', 'third'].map((name) => ({ name, uid: `${name}-
 
 type Command =
   | { readonly do: 'want'; readonly variant: readonly number[] }
-  | { readonly do: 'envoy'; readonly pick: number }
-  | { readonly do: 'agent' }
+  | { readonly do: 'envoy' | 'hear' | 'agent' }
+  /** All three in turn, so many times: with enough of them everything is settled. */
+  | { readonly do: 'rounds'; readonly rounds: number }
   | { readonly do: 'restartEnvoy' | 'restartAgent' }
 
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -185,8 +32,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       variant: fc.array(fc.integer({ min: -1, max: 3 }), { minLength: 3, maxLength: 3 }),
     }),
   },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('envoy' as const), pick: fc.nat({ max: 20 }) }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('agent' as const) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('rounds' as const), rounds: fc.constantFrom(3, 20, 100) }) },
+  { weight: 12, arbitrary: fc.record({ do: fc.constantFrom('envoy' as const, 'hear' as const, 'agent' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restartEnvoy' as const, 'restartAgent' as const) }) },
 )
 
@@ -199,79 +46,132 @@ const wantedOf = (variant: readonly number[]): RenderedModel[] =>
       : [renderModel({ ...base, ...model, model: model.name }, pods, options)]
   })
 
-const settle = (agent: Agent, envoy: SimulatedEnvoy, wanted: readonly RenderedModel[]): boolean => {
-  for (let i = 0; i < 400; i += 1) {
-    if (agent.step(wanted)) return true
-    envoy.turn(0)
+const settle = (agent: SimulatedAgent, envoy: SimulatedEnvoy, wanted: readonly RenderedModel[]): boolean => {
+  for (let i = 0; i < 1000; i += 1) {
+    if (agent.step(wanted) && envoy.inbox.length === 0 && envoy.outbox.length === 0) return true
+    envoy.turn()
+    agent.hear()
   }
   return false
+}
+
+const carryOut = (
+  next: Command,
+  agent: SimulatedAgent,
+  envoy: SimulatedEnvoy,
+  wanted: readonly RenderedModel[],
+): void => {
+  expect(envoy.holes()).toEqual([])
+  if (next.do === 'envoy') envoy.turn()
+  else if (next.do === 'hear') agent.hear()
+  else if (next.do === 'agent') agent.step(wanted)
+  else if (next.do === 'rounds') {
+    for (let i = 0; i < next.rounds; i += 1) {
+      for (const one of ['agent', 'envoy', 'hear'] as const) carryOut({ do: one }, agent, envoy, wanted)
+    }
+  } else if (next.do === 'restartEnvoy') {
+    envoy.restart()
+    agent.meetAnew(true)
+  } else if (next.do === 'restartAgent') {
+    envoy.connect()
+    agent.meetAnew(false)
+  }
+}
+
+const onceQuiet = (agent: SimulatedAgent, wanted: readonly RenderedModel[]): void => {
+  const before = agent.changes.length
+  for (let i = 0; i < 10; i += 1) agent.step(wanted)
+  expect(agent.changes.length).toBe(before)
 }
 
 describe('whatever is asked, in whatever order Envoy gets to it', () => {
   test('no user ever meets a route without its cluster, and in the end Envoy has exactly what is wanted', () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
-        const disk = new Files()
-        const envoy = new SimulatedEnvoy(disk, () => false)
-        const agent = new Agent(disk, envoy)
+      fc.property(fc.array(command, { maxLength: 40, size: 'max' }), (commands) => {
+        const envoy = new SimulatedEnvoy(() => false)
+        const agent = new SimulatedAgent(envoy)
         let wanted: readonly RenderedModel[] = []
         for (const next of commands) {
           if (next.do === 'want') wanted = wantedOf(next.variant)
-          else if (next.do === 'envoy') envoy.turn(next.pick)
-          else if (next.do === 'agent') agent.step(wanted)
-          else if (next.do === 'restartEnvoy') envoy.restart()
-          else agent.restart()
+          else carryOut(next, agent, envoy, wanted)
           expect(envoy.holes()).toEqual([])
         }
         expect(settle(agent, envoy, wanted)).toBe(true)
-        const { versions } = envoy.seen()
-        for (const { setting: s, routes } of wanted) expect(versions.get(routesFile(s.name))).toBe(routes.version)
-        expect(new Set(disk.clusters.keys())).toEqual(
-          new Set(wanted.flatMap((m) => m.clusters.map(({ name }) => name))),
+        const versions = (resources: readonly { name: string; version: string }[]) =>
+          new Map(resources.map(({ name, version }) => [name, version]))
+        expect(new Map([...envoy.routes].map(([name, { version }]) => [name, version]))).toEqual(
+          versions(wanted.map(({ routes }) => routes)),
         )
-        const files = wanted.flatMap((m) => [routesFile(m.setting.name), ...[...m.endpoints.keys()].map(endpointsFile)])
-        expect(new Set(disk.files.keys())).toEqual(new Set([clustersFile, listenersFile, ...files]))
-        const before = agent.changes.length
-        for (let i = 0; i < 10; i += 1) agent.step(wanted)
-        expect(agent.changes.length).toBe(before)
+        expect(envoy.serving).toEqual(versions(wanted.flatMap(({ clusters }) => clusters)))
+        expect(envoy.listeners).toEqual(versions(wanted.map(({ listener }) => listener)))
+        expect(envoy.warming.size).toBe(0)
+        onceQuiet(agent, wanted)
       }),
-      { numRuns: 60 },
+      { numRuns: 200 },
     )
   })
 
   test.each([
-    ['its cluster', '"name":"other/fraud-bbbbbbbbbb/http"'],
+    ['its cluster', '"name":"other/fraud-bbbbbbbbbb/http","type"'],
     ['its routes', '"name":"other","validate_clusters"'],
     ['its listener', '"name":"other","stat_prefix"'],
-  ])('a model of which Envoy refuses %s holds up no other, and nothing is written for ever', (_, bad) => {
-    const disk = new Files()
-    const envoy = new SimulatedEnvoy(
-      disk,
-      (text) => text.replaceAll(/\s/g, '').includes(bad) && !text.includes('"cluster_name"'),
-    )
-    const agent = new Agent(disk, envoy)
+  ])('a model of which Envoy refuses %s holds up no other, and nothing is said for ever', (_, bad) => {
+    const envoy = new SimulatedEnvoy((text) => text.includes(bad))
+    const agent = new SimulatedAgent(envoy)
     const wanted = wantedOf([0, 0, 0])
     expect(settle(agent, envoy, wanted)).toBe(true)
-    const { versions } = envoy.seen()
-    const applied = wanted.filter(({ setting: s, routes }) => versions.get(routesFile(s.name)) === routes.version)
-    expect(applied.map(({ setting: s }) => s.name).filter((name) => name !== 'other')).toEqual(['fraud', 'third'])
-    expect([...agent.memory.refused.values()].map(({ why }) => why)).toContain('it is bad')
-    const before = agent.changes.length
-    for (let i = 0; i < 10; i += 1) agent.step(wanted)
-    expect(agent.changes.length).toBe(before)
+    expect([...envoy.routes.keys()].filter((name) => name !== 'other')).toEqual(['fraud', 'third'])
+    const refusals = wanted.flatMap(({ clusters, routes, listener }) =>
+      [...clusters, routes, listener].flatMap((resource) => agent.known.refusal(resource) ?? []),
+    )
+    expect(refusals).toEqual(['it is bad'])
+    onceQuiet(agent, wanted)
+  })
+
+  test('routes that are refused leave the ones before, and an Envoy that is started again gets those', () => {
+    let bad = 'nothing'
+    const envoy = new SimulatedEnvoy((text) => text.includes(bad))
+    const agent = new SimulatedAgent(envoy)
+    const [good] = [wantedOf([0, -1, -1])]
+    expect(settle(agent, envoy, good)).toBe(true)
+    const wanted = wantedOf([1, -1, -1])
+    bad = wanted[0]?.routes.version ?? ''
+    for (const again of [false, true]) {
+      if (again) carryOut({ do: 'restartEnvoy' }, agent, envoy, wanted)
+      expect(settle(agent, envoy, wanted)).toBe(true)
+      onceQuiet(agent, wanted)
+      expect(agent.known.refusal(wanted[0]?.routes ?? bug())).toBe('it is bad')
+      if (!again) expect(envoy.routes.get('fraud')?.version).toBe(good[0]?.routes.version)
+    }
   })
 
   test('pods of a cluster that loses its last one are taken out only after its share has moved', () => {
-    const disk = new Files()
-    const envoy = new SimulatedEnvoy(disk, () => false)
-    const agent = new Agent(disk, envoy)
+    const envoy = new SimulatedEnvoy(() => false)
+    const agent = new SimulatedAgent(envoy)
     expect(settle(agent, envoy, [renderModel(setting, endpoints, options)])).toBe(true)
     const left = new Map([...endpoints].filter(([name]) => name !== 'fraud-bbbbbbbbbb'))
     const wanted = [renderModel({ ...setting }, left, options)]
     agent.changes.length = 0
     expect(settle(agent, envoy, wanted)).toBe(true)
-    const paths = agent.changes.flatMap((change) => ('path' in change ? [change.path] : []))
-    expect(paths.indexOf('rds/fraud.json')).toBeLessThan(paths.indexOf('eds/fraud~fraud-bbbbbbbbbb~http.json'))
-    expect(paths).toContain('eds/fraud~fraud-bbbbbbbbbb~grpc.json')
+    const keys = agent.changes.map(keyOfChange)
+    expect(keys.indexOf('routes fraud')).toBeGreaterThan(-1)
+    expect(keys.indexOf('routes fraud')).toBeLessThan(keys.indexOf('endpoints fraud/fraud-bbbbbbbbbb/http'))
+    expect(keys).toContain('endpoints fraud/fraud-bbbbbbbbbb/grpc')
+  })
+
+  test('an agent that finds Envoy waiting for the pods of a model that nobody wants any more gets it to go on', () => {
+    const envoy = new SimulatedEnvoy(() => false)
+    const agent = new SimulatedAgent(envoy)
+    for (const next of ['hear', 'hear', 'agent', 'envoy', 'envoy', 'envoy'] as const) {
+      carryOut({ do: next }, agent, envoy, wantedOf([0, -1, -1]))
+    }
+    expect(envoy.warming.size).toBe(1)
+    carryOut({ do: 'restartAgent' }, agent, envoy, [])
+    expect(settle(agent, envoy, wantedOf([-1, 0, -1]))).toBe(true)
+    expect([...envoy.listeners.keys()]).toEqual(['other'])
   })
 })
+
+const bug = (): never => {
+  throw new Error('a model was rendered')
+}

@@ -1,89 +1,108 @@
-// One step towards what is wanted: look at Envoy, understand, write. Holds what is known between steps.
+// One step towards what is wanted: take in what Envoy has said, look at it where it does not say enough, tell it what
+// comes next. Holds what is known of Envoy between steps.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EnvoyAdmin } from '../envoy/admin.ts'
+import { EnvoyGone, type EnvoyAdmin } from '../envoy/admin.ts'
 import type { EnvoyLog } from '../envoy/log.ts'
-import { contentHash } from '../xds/json.ts'
-import { clustersFile, endpointsFile, listenersFile, routesFile } from '../xds/names.ts'
+import type { Request } from '../stream/discovery.ts'
+import type { DiscoveryListener, DiscoveryStream } from '../stream/server.ts'
 import type { RenderedModel } from '../xds/render.ts'
-import type { XdsFolder } from './disk.ts'
-import { learn, nothingKnown, refusedSince, wrote, wroteClusters, type Memory } from './learn.ts'
-import { clusterKey, listenerKey, plan, type Change } from './plan.ts'
+import { Known } from './known.ts'
+import { plan } from './plan.ts'
 
 /** Envoy's log is written by a thread of its own, every 100 ms (`--file-flush-interval-msec`). */
 const logFlushMs = 250
 
-export class Publisher {
+export class Publisher implements DiscoveryListener {
   readonly #admin: EnvoyAdmin
   readonly #log: EnvoyLog
-  readonly #disk: XdsFolder
-  #memory: Memory = nothingKnown
+  #known = new Known()
+  #stream: DiscoveryStream | undefined
+  #bootId: string | undefined
+  /** Called when Envoy has said something. */
+  onNews: () => void = () => {}
 
-  constructor(admin: EnvoyAdmin, log: EnvoyLog, disk: XdsFolder) {
+  constructor(admin: EnvoyAdmin, log: EnvoyLog) {
     this.#admin = admin
     this.#log = log
-    this.#disk = disk
   }
 
-  /** As of the last step. */
+  /** Of the Envoy that is or was connected last; undefined from the moment on which another one connects until it is known. */
   get bootId(): string | undefined {
-    return this.#memory.bootId
+    return this.#bootId
   }
 
-  /** By path: what Envoy had applied at the last step. */
-  get versions(): ReadonlyMap<string, string> {
-    return this.#memory.versions
+  /** The version of a model's routes that Envoy has taken. */
+  routesVersion(model: string): string | undefined {
+    return this.#known.version('routes', model)
+  }
+
+  /** What an agent before this one has had applied: what Envoy gets where it refuses what is wanted. */
+  assume(models: readonly RenderedModel[]): void {
+    const resources = models.flatMap(({ clusters, endpoints, routes, listener }) => [
+      ...clusters,
+      ...endpoints,
+      routes,
+      listener,
+    ])
+    this.#known.assume(resources)
+  }
+
+  opened(stream: DiscoveryStream): void {
+    this.#stream = stream
+    this.#known = new Known(this.#known.good)
+    this.#bootId = undefined
+    this.onNews()
+  }
+
+  heard(stream: DiscoveryStream, request: Request): void {
+    // An Envoy that has been replaced may still have had words on their way.
+    if (stream !== this.#stream) return
+    const answer = this.#known.heard(request)
+    if (answer !== undefined) stream.send(answer)
+    this.onNews()
   }
 
   /**
-   * Looks at Envoy and writes what may be written now.
-   * @param wanted undefined while it is not known yet: then nothing is written, and settled means that Envoy serves
-   *   what is on the disk
+   * Tells Envoy what may be told now.
+   * @param wanted undefined while it is not known yet: then nothing is told
    * @returns whether Envoy has all of it
-   * @throws EnvoyGone, or an error of the file system
+   * @throws EnvoyGone
    */
   async step(wanted: readonly RenderedModel[] | undefined): Promise<boolean> {
-    const seen = await this.#admin.answers()
-    if (refusedSince(this.#memory, this.#disk, seen).length > 0) await sleep(logFlushMs)
+    const [stream, known] = [this.#stream, this.#known]
+    if (stream === undefined || !stream.isOpen) {
+      throw new EnvoyGone('Envoy has not asked for its configuration yet')
+    }
+    if (this.#bootId === undefined) {
+      const bootId = await this.#admin.bootId()
+      // It may have been another one that made its socket meanwhile.
+      if (stream !== this.#stream) return false
+      this.#bootId = bootId
+    }
+    const wasCutOff = known.isCutOff
+    if (wasCutOff) await sleep(logFlushMs)
     await this.#log.read()
-    this.#memory = learn(this.#memory, this.#disk, seen, this.#log.lastRefusal)
-    if (wanted === undefined) return this.#memory.again.size === 0 && this.#memory.warming === 0
-    const { changes, settled } = plan(wanted, this.#disk, this.#memory)
-    for (const change of changes) await this.#carryOut(change)
+    if (wasCutOff) known.explain(this.#log.lastRefusal)
+    if (wanted === undefined) return true
+    if (known.isWarming) {
+      const warming = await this.#admin.warming()
+      if (stream !== this.#stream) return false
+      known.looked(warming)
+    }
+    const { changes, settled } = plan(wanted, known)
+    for (const change of changes) stream.send(known.sending(change))
     return settled
   }
 
   /** Why Envoy does not serve this model as it is wanted, where it has refused a part of it. */
-  refusalOf({ setting, clusters, endpoints, routes, listener }: RenderedModel): string | undefined {
-    const parts: [string, string][] = [
-      [routesFile(setting.name), routes.version],
-      [listenerKey(listener.name), contentHash(listener.message)],
-      ...clusters.map(({ name, message }): [string, string] => [clusterKey(name), contentHash(message)]),
-      ...[...endpoints].map(([cluster, { version }]): [string, string] => [endpointsFile(cluster), version]),
-    ]
-    const refused = parts.flatMap(([key, what]) => {
-      const refusal = this.#memory.refused.get(key)
-      return refusal?.what === what ? [`Envoy refused ${key}: ${refusal.why || 'its log says why'}`] : []
+  refusalOf({ clusters, endpoints, routes, listener }: RenderedModel): string | undefined {
+    const refused = [routes, listener, ...clusters, ...endpoints].flatMap((resource) => {
+      const why = this.#known.refusal(resource)
+      // One that is cut off is told when the log has said the rest.
+      return why === undefined || this.#known.isCutOff
+        ? []
+        : [`Envoy refused ${resource.kind} ${resource.name}: ${why}`]
     })
     return refused.length === 0 ? undefined : refused.join('; ')
-  }
-
-  async #carryOut(change: Change): Promise<void> {
-    switch (change.do) {
-      case 'write':
-        this.#memory = wrote(this.#memory, change.path, await this.#disk.write(change.path, change.file))
-        return
-      case 'writeClusters': {
-        const file = await this.#disk.writeResources(clustersFile, change.resources)
-        this.#memory = wroteClusters(wrote(this.#memory, clustersFile, file), change.resources)
-        return
-      }
-      case 'writeListeners': {
-        const file = await this.#disk.writeResources(listenersFile, change.resources)
-        this.#memory = wrote(this.#memory, listenersFile, file)
-        return
-      }
-      case 'remove':
-        return this.#disk.remove(change.path)
-    }
   }
 }

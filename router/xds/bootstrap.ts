@@ -1,12 +1,14 @@
-// What Envoy is started with; everything else reaches it as files. Pure.
-import { extension, fileSource, type Message } from './json.ts'
-import { clustersFile, listenersFile } from './names.ts'
+// What Envoy is started with; everything else it asks the agent for, over one stream that it holds open. Pure.
+import { any, extension, fromAgent, type Message } from './json.ts'
 
 export const bootstrapFile = 'bootstrap.json'
 /** Envoy's admin interface: no port, and a file that only its own user may open. */
 export const adminSocket = 'admin.sock'
-/** Envoy's own log; the agent reads it, because Envoy tells nowhere else why it refused something. */
+/** Envoy's own log; the agent repeats it, and reads there why something was refused that Envoy has to say at length. */
 export const envoyLog = 'envoy.log'
+/** Where the agent is asked. */
+export const agentSocket = 'agent.sock'
+const agent = 'slipway-agent'
 
 /** Beyond this, new connections are closed at once: an idle one costs some 20 KB. */
 const maxConnections = 20_000
@@ -20,9 +22,16 @@ export const bootstrap = (folder: string, router: string, namespace: string): Me
   // 384 is 0600.
   admin: { address: { pipe: { path: `${folder}/${adminSocket}`, mode: 384 } } },
   dynamic_resources: {
-    cds_config: fileSource(`${folder}/${clustersFile}`),
-    lds_config: fileSource(`${folder}/${listenersFile}`),
+    ads_config: {
+      // Each resource by itself: one that is refused says so alone, and nobody else's is sent again with it.
+      api_type: 'DELTA_GRPC',
+      transport_api_version: 'V3',
+      grpc_services: [{ envoy_grpc: { cluster_name: agent, retry_policy: { retry_back_off: backOff } } }],
+    },
+    cds_config: fromAgent,
+    lds_config: fromAgent,
   },
+  static_resources: { clusters: [agentCluster(`${folder}/${agentSocket}`)] },
   // Histograms are read as of the last flush.
   stats_flush_interval: '1s',
   // Most clusters never carry traffic; their counters are made when the first request comes.
@@ -35,5 +44,24 @@ export const bootstrap = (folder: string, router: string, namespace: string): Me
         { max_active_downstream_connections: maxConnections },
       ),
     ],
+  },
+})
+
+/** An agent that is started again is found at once; by itself Envoy would wait for up to 30 s. */
+const backOff: Message = { base_interval: '0.05s', max_interval: '0.5s' }
+
+const agentCluster = (path: string): Message => ({
+  name: agent,
+  type: 'STATIC',
+  connect_timeout: '1s',
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+      { explicit_http_config: { http2_protocol_options: {} } },
+    ),
+  },
+  load_assignment: {
+    cluster_name: agent,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }],
   },
 })

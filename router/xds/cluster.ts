@@ -1,7 +1,7 @@
 // The clusters of a revision: one for each protocol, and one more for each that gets copies. Pure.
 // The rules and the measurements behind them: docs/traffic.md and docs/decisions/0020 to 0022.
 import type { Endpoint, Protocol } from '../model.ts'
-import { any, fileSource, type Message } from './json.ts'
+import { any, fromAgent, type Message } from './json.ts'
 
 /** A request that Envoy answers for want of a free place is an error of ours: the queue with a limit is the runtime's. */
 const limits = { max_connections: 16_384, max_pending_requests: 16_384, max_requests: 16_384 }
@@ -24,14 +24,14 @@ export interface Mirror {
 }
 
 /** What a revision's users meet. The mirror, if any, is stable's. */
-export const revisionCluster = (name: string, protocol: Protocol, edsPath: string, mirror?: Mirror): Message => ({
-  ...base(name, edsPath),
+export const revisionCluster = (name: string, protocol: Protocol, mirror?: Mirror): Message => ({
+  ...base(name),
   typed_extension_protocol_options: httpOptions(protocol, mirror),
   circuit_breakers: {
     thresholds: [{ ...limits, retry_budget: { budget_percent: { value: 20 }, min_retry_concurrency: 16 } }],
   },
   common_lb_config: { healthy_panic_threshold: { value: panicPercent } },
-  // Between two looks of the kubelet. A pod that is not in the file any more is gone, whatever its health says.
+  // Between two looks of the kubelet. A pod that is not told any more is gone, whatever its health says.
   ignore_health_on_host_removal: true,
   health_checks: [
     {
@@ -66,18 +66,18 @@ export const revisionCluster = (name: string, protocol: Protocol, edsPath: strin
 const panicPercent = 1
 
 /** What gets copies: its own limits and statistics, and nothing that users could feel. */
-export const shadowCluster = (name: string, protocol: Protocol, edsPath: string): Message => ({
-  ...base(name, edsPath),
+export const shadowCluster = (name: string, protocol: Protocol): Message => ({
+  ...base(name),
   typed_extension_protocol_options: httpOptions(protocol),
   per_connection_buffer_limit_bytes: shadowBufferBytes,
   circuit_breakers: { thresholds: [shadowLimits] },
   common_lb_config: { healthy_panic_threshold: { value: 0 } },
 })
 
-const base = (name: string, edsPath: string): Message => ({
+const base = (name: string): Message => ({
   name,
   type: 'EDS',
-  eds_cluster_config: { eds_config: fileSource(edsPath) },
+  eds_cluster_config: { eds_config: fromAgent },
   connect_timeout: '1s',
   lb_policy: 'LEAST_REQUEST',
 })

@@ -1,14 +1,8 @@
-// The form in which Envoy reads dynamic configuration from a file. Pure.
+// Envoy's messages in their JSON form; router/stream puts them into the one that Envoy takes. Pure.
 import { createHash } from 'node:crypto'
 
-/** Any message of Envoy's API as JSON; Envoy itself is the judge of its fields (it refuses unknown ones). */
+/** Any message of Envoy's API as JSON; router/stream/schema.ts and Envoy itself judge its fields. */
 export type Message = { readonly [field: string]: unknown }
-
-/** A file of one kind of resources, with the version that Envoy will report once it has applied it. */
-export interface XdsFile {
-  readonly version: string
-  readonly text: string
-}
 
 export const typeUrl = (message: string): string => `type.googleapis.com/${message}`
 
@@ -34,17 +28,5 @@ export const contentHash = (message: object): string => {
 
 const hashes = new WeakMap<object, string>()
 
-/**
- * A DiscoveryResponse. Envoy compares no versions, it repeats the one it applied, so each content has one of its own.
- * @param version made from the hash of the content; the hash itself unless given
- */
-export const xdsFile = (resources: readonly Message[], version: (hash: string) => string = (hash) => hash): XdsFile => {
-  const versionInfo = version(contentHash(resources))
-  return { version: versionInfo, text: `${JSON.stringify({ version_info: versionInfo, resources }, null, 1)}\n` }
-}
-
-/** Where Envoy finds a file: it sees a change when another file is renamed to this path, and only then. */
-export const fileSource = (path: string): Message => ({
-  path_config_source: { path },
-  resource_api_version: 'V3',
-})
+/** Envoy asks the agent, over the stream that it holds open; and it waits rather than go on with nothing. */
+export const fromAgent: Message = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' }

@@ -1,7 +1,7 @@
 // The listener of one ModelDeployment: HTTP/1.1 and h2c on one port. It changes only with its port, because a changed
 // listener ends old connections in time; all that changes during a rollout is in the routes. Pure.
 import type { Setting } from '../model.ts'
-import { any, extension, fileSource, type Message } from './json.ts'
+import { any, extension, fromAgent, type Message } from './json.ts'
 
 /** How long a client may take for its request's head; a client that sends it byte by byte holds a connection no longer. */
 const headTimeout = '10s'
@@ -11,7 +11,7 @@ const idleTimeout = '3600s'
 const bufferBytes = 1024 * 1024
 
 /** @param address `::` listens on IPv4 as well */
-export const listener = ({ name, port }: Setting, address: string, routesPath: string): Message => ({
+export const listener = ({ name, port }: Setting, address: string): Message => ({
   '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
   name,
   stat_prefix: name,
@@ -23,18 +23,18 @@ export const listener = ({ name, port }: Setting, address: string, routesPath: s
         extension(
           'envoy.filters.network.http_connection_manager',
           'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-          connectionManager(name, routesPath),
+          connectionManager(name),
         ),
       ],
     },
   ],
 })
 
-const connectionManager = (name: string, routesPath: string): Message => ({
+const connectionManager = (name: string): Message => ({
   // Envoy's own are called `admin` and `async-client`, and so may a model be.
   stat_prefix: `model/${name}`,
   codec_type: 'AUTO',
-  rds: { route_config_name: name, config_source: fileSource(routesPath) },
+  rds: { route_config_name: name, config_source: fromAgent },
   http_filters: [
     extension('envoy.filters.http.grpc_stats', 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', {
       stats_for_all_methods: false,

@@ -1,4 +1,4 @@
-// How things are called inside Envoy and on disk. Names carry no dot, because statistics are cut at dots, and no colon,
+// How things are called inside Envoy. Names carry no dot, because statistics are cut at dots, and no colon,
 // which Envoy rewrites. Pure.
 import type { Protocol } from '../model.ts'
 
@@ -12,11 +12,6 @@ export const shadowName = (model: string, revision: string, protocol: Protocol):
 
 /** Statistics of requests that name a revision: they say nothing about the shares. */
 export const namedStatistics = (revision: string): string => `named/${revision}`
-
-export const clustersFile = 'cds.json'
-export const listenersFile = 'lds.json'
-export const routesFile = (model: string): string => `rds/${model}.json`
-export const endpointsFile = (cluster: string): string => `eds/${cluster.replaceAll('/', '~')}.json`
 
 /** `7-1a2b3c4d-9f8e7d6c`: epoch, object and content. Envoy repeats it once it has applied the routes. */
 export const routesVersion = (epoch: number, uid: string, contentHash: string): string =>

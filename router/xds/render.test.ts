@@ -4,11 +4,12 @@ import fc from 'fast-check'
 import { describe, expect, test } from '@jest/globals'
 import { endpoints, setting } from '../fixtures.ts'
 import type { Endpoint, Endpoints, Setting } from '../model.ts'
+import { encodeAny } from '../stream/encode.ts'
 import { bootstrap } from './bootstrap.ts'
 import type { Message } from './json.ts'
-import { renderModel, resourcesFile, type RenderedModel } from './render.ts'
+import { renderModel, type RenderedModel } from './render.ts'
 
-const options = { folder: '/xds', listenAddress: '::' }
+const options = { listenAddress: '::' }
 const golden = join(import.meta.dirname, 'golden')
 
 /** `SLIPWAY_GOLDEN=write npm run test:unit -- router/xds` writes them anew; look at the difference before you commit. */
@@ -21,8 +22,6 @@ const goldenText = async (name: string, text: string): Promise<string> => {
   return readFile(path, 'utf8')
 }
 
-const pretty = (text: string): string => `${JSON.stringify(JSON.parse(text), null, 2)}\n`
-
 describe('what Envoy is told is what was looked at', () => {
   const rendered = renderModel(
     { ...setting, mirror: { revision: 'fraud-bbbbbbbbbb', perMille: 250 } },
@@ -31,14 +30,15 @@ describe('what Envoy is told is what was looked at', () => {
   )
 
   test.each([
-    ['bootstrap.json', JSON.stringify(bootstrap('/xds', 'router-0', 'shop'))],
-    ['cds.json', resourcesFile(rendered.clusters, 1).text],
-    ['lds.json', resourcesFile([rendered.listener], 1).text],
-    ['rds.json', rendered.routes.text],
-    ['rds-sticky.json', renderModel({ ...setting, stickyHeader: 'x-user-id' }, endpoints, options).routes.text],
-    ['eds.json', rendered.endpoints.get('fraud/fraud-aaaaaaaaaa/grpc')?.text ?? ''],
-  ])('%s', async (name, text) => {
-    expect(JSON.parse(text)).toEqual(JSON.parse(await goldenText(name, pretty(text))))
+    ['bootstrap.json', bootstrap('/xds', 'router-0', 'shop')],
+    ['clusters.json', rendered.clusters],
+    ['listener.json', rendered.listener],
+    ['routes.json', rendered.routes],
+    ['routes-sticky.json', renderModel({ ...setting, stickyHeader: 'x-user-id' }, endpoints, options).routes],
+    ['endpoints.json', rendered.endpoints.find(({ name }) => name === 'fraud/fraud-aaaaaaaaaa/grpc')],
+  ])('%s', async (name, told) => {
+    const text = `${JSON.stringify(told, null, 2)}\n`
+    expect(JSON.parse(text)).toEqual(JSON.parse(await goldenText(name, text)))
   })
 })
 
@@ -126,7 +126,7 @@ describe('whatever the setting and the pods are', () => {
   test('weights of a route add up to 1000, none is 0, and the stable one is last', () => {
     fc.assert(
       fc.property(world, ({ setting: s, endpoints: e }) => {
-        for (const clusters of pointedAt(JSON.parse(renderModel(s, e, options).routes.text))) {
+        for (const clusters of pointedAt(renderModel(s, e, options).routes.message)) {
           expect(clusters.reduce((sum, { weight }) => sum + weight, 0)).toBe(1000)
           expect(clusters.every(({ weight }) => weight > 0)).toBe(true)
           const stableAt = clusters.findIndex(({ name }) => name.split('/')[1] === s.stable)
@@ -136,15 +136,15 @@ describe('whatever the setting and the pods are', () => {
     )
   })
 
-  test('every cluster that a route or a mirror names exists, and has a file of endpoints', () => {
+  test('every cluster that a route or a mirror names exists, and is told its pods', () => {
     fc.assert(
       fc.property(world, ({ setting: s, endpoints: e }) => {
         const rendered = renderModel(s, e, options)
         const exists = new Set(rendered.clusters.map(({ name }) => name))
-        const named = pointedAt(JSON.parse(rendered.routes.text)).flat()
+        const named = pointedAt(rendered.routes.message).flat()
         expect(named.map(({ name }) => name).filter((name) => !exists.has(name))).toEqual([])
         expect(mirrorsOf(rendered).filter(({ cluster }) => !exists.has(cluster))).toEqual([])
-        expect(new Set(rendered.endpoints.keys())).toEqual(exists)
+        expect(new Set(rendered.endpoints.map(({ name }) => name))).toEqual(exists)
       }),
     )
   })
@@ -185,12 +185,26 @@ describe('whatever the setting and the pods are', () => {
     )
   })
 
+  test('all of it has a place in the tables of what Envoy takes', () => {
+    fc.assert(
+      fc.property(world, ({ setting: s, endpoints: e }) => {
+        const { clusters, endpoints: pods, routes, listener } = renderModel(s, e, options)
+        for (const { message } of [...clusters, ...pods, routes, listener])
+          expect(encodeAny(message).length).toBeGreaterThan(0)
+      }),
+    )
+  })
+
   test('the same input gives the same bytes, and another epoch another version', () => {
     fc.assert(
       fc.property(world, ({ setting: s, endpoints: e }) => {
         const [one, two] = [renderModel(s, e, options), renderModel(structuredClone(s), new Map(e), options)]
         expect(two.routes).toEqual(one.routes)
-        expect(resourcesFile(two.clusters, 1)).toEqual(resourcesFile(one.clusters.toReversed(), 1))
+        expect([...two.clusters, ...two.endpoints, two.listener]).toEqual([
+          ...one.clusters,
+          ...one.endpoints,
+          one.listener,
+        ])
         expect(renderModel({ ...s, epoch: s.epoch + 1 }, e, options).routes.version).not.toBe(one.routes.version)
       }),
     )

@@ -2,27 +2,30 @@
 import { endpointsOf } from '../endpoints.ts'
 import { protocols, type Endpoints, type Protocol, type Setting } from '../model.ts'
 import { sharesOf, type Shares } from '../shares.ts'
+import type { Kind } from '../stream/discovery.ts'
 import { loadAssignment, revisionCluster, shadowCluster, type Mirror } from './cluster.ts'
-import { any, contentHash, xdsFile, type Message, type XdsFile } from './json.ts'
+import { any, contentHash, type Message } from './json.ts'
 import { listener } from './listener.ts'
-import { clusterName, endpointsFile, routesFile, routesVersion, shadowName } from './names.ts'
+import { clusterName, routesVersion, shadowName } from './names.ts'
 import { routeConfiguration } from './routes.ts'
 
 export interface RenderOptions {
-  /** The folder that Envoy and the agent share, as Envoy sees it. */
-  readonly folder: string
   /** Where listeners stand: `::` or `0.0.0.0`. */
   readonly listenAddress: string
 }
 
-/** A resource that stands in a file with others of its kind: a cluster or a listener. */
+/** One thing that Envoy is told, and acknowledges or refuses, by itself. */
 export interface Resource {
+  readonly kind: Kind
+  /** Unique in its kind. */
   readonly name: string
+  /** Of its content; routes' say the epoch as well. */
+  readonly version: string
   readonly message: Message
 }
 
-/** Where the pods of one cluster are. */
-export interface EndpointsFile extends XdsFile {
+/** Where the pods of one cluster are; it has the cluster's name. */
+export interface EndpointsResource extends Resource {
   readonly isEmpty: boolean
 }
 
@@ -31,33 +34,36 @@ export interface RenderedModel {
   readonly setting: Setting
   readonly shares: Shares
   readonly clusters: readonly Resource[]
-  /** By cluster. */
-  readonly endpoints: ReadonlyMap<string, EndpointsFile>
-  readonly routes: XdsFile
+  /** One for each cluster. */
+  readonly endpoints: readonly EndpointsResource[]
+  readonly routes: Resource
   readonly listener: Resource
 }
 
 /** Everything that Envoy is to be told about one ModelDeployment. */
-export const renderModel = (setting: Setting, endpoints: Endpoints, options: RenderOptions): RenderedModel => {
-  const { folder, listenAddress } = options
+export const renderModel = (
+  setting: Setting,
+  endpoints: Endpoints,
+  { listenAddress }: RenderOptions,
+): RenderedModel => {
   const { name, stable, mirror, revisions } = setting
-  const edsPath = (cluster: string): string => `${folder}/${endpointsFile(cluster)}`
   const clusters: Resource[] = []
-  const assignments = new Map<string, EndpointsFile>()
+  const assignments: EndpointsResource[] = []
   const add = (cluster: string, protocol: Protocol, revision: string, message: Message): void => {
-    clusters.push({ name: cluster, message: any('envoy.config.cluster.v3.Cluster', message) })
+    clusters.push(resource('cluster', cluster, any('envoy.config.cluster.v3.Cluster', message)))
     const pods = endpointsOf(endpoints, revision)[protocol]
-    assignments.set(cluster, { ...xdsFile([loadAssignment(cluster, pods)]), isEmpty: pods.length === 0 })
+    const assignment = resource('endpoints', cluster, loadAssignment(cluster, pods))
+    assignments.push({ ...assignment, isEmpty: pods.length === 0 })
   }
   for (const protocol of protocols) {
     for (const { name: revision } of revisions) {
       const cluster = clusterName(name, revision, protocol)
       const copies = revision === stable ? mirrorOf(setting, protocol) : undefined
-      add(cluster, protocol, revision, revisionCluster(cluster, protocol, edsPath(cluster), copies))
+      add(cluster, protocol, revision, revisionCluster(cluster, protocol, copies))
     }
     if (mirror === undefined) continue
     const cluster = shadowName(name, mirror.revision, protocol)
-    add(cluster, protocol, mirror.revision, shadowCluster(cluster, protocol, edsPath(cluster)))
+    add(cluster, protocol, mirror.revision, shadowCluster(cluster, protocol))
   }
   const shares = sharesOf(setting, endpoints)
   return {
@@ -66,25 +72,23 @@ export const renderModel = (setting: Setting, endpoints: Endpoints, options: Ren
     clusters,
     endpoints: assignments,
     routes: renderRoutes(setting, shares, endpoints),
-    listener: { name, message: listener(setting, listenAddress, `${folder}/${routesFile(name)}`) },
+    listener: resource('listener', name, listener(setting, listenAddress)),
   }
 }
 
-/** A file of clusters or listeners, sorted by name. @param count tells writings of the same content apart */
-export const resourcesFile = (resources: Iterable<Resource>, count: number): XdsFile => {
-  const sorted = [...resources].toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  return xdsFile(
-    sorted.map(({ message }) => message),
-    (hash) => `${hash}-${count}`,
-  )
-}
+const resource = (kind: Kind, name: string, message: Message): Resource => ({
+  kind,
+  name,
+  version: contentHash(message),
+  message,
+})
 
 const mirrorOf = ({ name, mirror }: Setting, protocol: Protocol): Mirror | undefined =>
   mirror && { cluster: shadowName(name, mirror.revision, protocol), perMille: mirror.perMille }
 
 /** The probe answers with the version, so the version is that of the routes without it. */
-const renderRoutes = (setting: Setting, shares: Shares, endpoints: Endpoints): XdsFile => {
+const renderRoutes = (setting: Setting, shares: Shares, endpoints: Endpoints): Resource => {
   const configuration = (probe: string): Message => routeConfiguration(setting, shares, endpoints, probe)
   const version = routesVersion(setting.epoch, setting.uid, contentHash(configuration('')))
-  return xdsFile([configuration(version)], () => version)
+  return { kind: 'routes', name: setting.name, version, message: configuration(version) }
 }

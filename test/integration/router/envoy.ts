@@ -34,10 +34,14 @@ export const startEnvoy = async (folder: string, concurrency = 1): Promise<Envoy
       'Envoy answers',
       async () => {
         if (child.exitCode !== null) throw new Error(`Envoy ended with ${child.exitCode}: ${said}`)
-        return admin.isReady().catch((error: unknown) => {
-          if (error instanceof EnvoyGone) return false
-          throw error
-        })
+        // Not that it is ready: it waits for an agent, which the test may not have started yet.
+        return admin.isReady().then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof EnvoyGone) return false
+            throw error
+          },
+        )
       },
       () => said,
     )

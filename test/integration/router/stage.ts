@@ -13,10 +13,11 @@ import { silent } from '../../../operator/telemetry/log.ts'
 import { Agent } from '../../../router/agent.ts'
 import { readConfig } from '../../../router/config.ts'
 import { EnvoyAdmin, EnvoyGone } from '../../../router/envoy/admin.ts'
-import { EnvoyLog } from '../../../router/envoy/log.ts'
 import { prepare } from '../../../router/prepare.ts'
-import { XdsFolder } from '../../../router/publish/disk.ts'
+import { EnvoyLog } from '../../../router/envoy/log.ts'
+import { MemoryFile } from '../../../router/publish/memory.ts'
 import { Publisher } from '../../../router/publish/publisher.ts'
+import { serveDiscovery } from '../../../router/stream/server.ts'
 import { eventually } from '../operator/eventually.ts'
 import { startEnvoy, type EnvoyProcess } from './envoy.ts'
 import { deploymentOf, sliceOf, type Condition, type Traffic } from './objects.ts'
@@ -47,12 +48,10 @@ export interface RouterStage {
 export interface RouterOptions {
   /** Envoy's worker threads. */
   readonly concurrency?: number
-  /** Files that models may have between them; any number unless given. */
-  readonly filesAtMost?: number
 }
 
 export const openRouter = async (options: RouterOptions = {}): Promise<RouterStage> => {
-  const { concurrency = 1, filesAtMost = Infinity } = options
+  const { concurrency = 1 } = options
   const folder = await mkdtemp(join(tmpdir(), 'slipway-router-'))
   await prepare(readConfig({ POD_NAMESPACE: 'shop', POD_NAME: 'router-0', SLIPWAY_ROUTER_FOLDER: folder }))
   const port = await freePort()
@@ -60,7 +59,7 @@ export const openRouter = async (options: RouterOptions = {}): Promise<RouterSta
   const pods: Pod[] = []
   let deployments: readonly ModelDeployment[] = []
   let slices: readonly EndpointSlice[] = []
-  let run = await startAgent(folder, filesAtMost)
+  let run = await startAgent(folder)
   const tell = (): void => {
     run.deployments.replace(deployments, '1')
     run.slices.replace(slices, '1')
@@ -111,7 +110,7 @@ export const openRouter = async (options: RouterOptions = {}): Promise<RouterSta
     },
     restartAgent: async (heard) => {
       await run.end()
-      run = await startAgent(folder, filesAtMost)
+      run = await startAgent(folder)
       if (heard) tell()
     },
     close: async () => {
@@ -134,21 +133,21 @@ const untroubled = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
   }
 }
 
-const startAgent = async (folder: string, filesAtMost: number) => {
+const startAgent = async (folder: string) => {
   const admin = new EnvoyAdmin(folder)
-  const disk = await XdsFolder.open(folder)
+  const publisher = new Publisher(admin, new EnvoyLog(folder, () => {}))
+  const discovery = await serveDiscovery(folder, publisher)
   const deployments = new Store<ModelDeployment>()
   const slices = new Store<EndpointSlice>()
   const [deploymentScope, sliceScope] = [deployments.scope(undefined), slices.scope(undefined)]
   const agent = new Agent({
     router: 'router-0',
-    render: { folder, listenAddress: '::' },
+    render: { listenAddress: '::' },
     deployments,
     slices,
     admin,
-    publisher: new Publisher(admin, new EnvoyLog(folder, () => {}), disk),
-    disk,
-    filesAtMost,
+    publisher,
+    memory: new MemoryFile(folder),
     log: silent,
   })
   const stop = new AbortController()
@@ -160,7 +159,7 @@ const startAgent = async (folder: string, filesAtMost: number) => {
     end: async () => {
       stop.abort()
       await running
-      await admin.close()
+      await Promise.all([admin.close(), discovery.close()])
     },
   }
 }
