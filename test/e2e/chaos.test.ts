@@ -27,7 +27,7 @@ afterAll(async () => {
 })
 
 test(`in ${runs} rollouts while things go wrong no request fails or meets a wrong version, and each ends where it must`, async () => {
-  const seed = Number(process.env['SLIPWAY_SEED'] ?? Date.now() % 1_000_000)
+  const seed = Number(process.env['SLIPWAY_SEED'] ?? 1)
   say(`seed ${seed}; SLIPWAY_SEED=${seed} plays the same again`)
   await begin(scene)
   const { runs: played, loads, wrong } = await chaos(scene, { seed, runs, drains: scene.nodes.length > 1 ? 1 : 0 }, say)
