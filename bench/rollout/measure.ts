@@ -7,7 +7,7 @@ import { installSlipway } from '../../test/kit/install.ts'
 import type { StreamSummary } from '../../test/kit/stream.ts'
 import { seeded } from '../../test/proxy/random.ts'
 import { faultsOf, inWords, leadOn, mend, nodeReady, setLink, spread, strike } from './faults.ts'
-import { isHome, isSettledOn, modelName, type Scene } from './scene.ts'
+import { isHome, isSettledOn, type Scene } from './scene.ts'
 import { play, storyNames, type StoryName } from './stories.ts'
 import { stretchesOf, wrongStretches, type Change, type Stretch } from './timeline.ts'
 
@@ -229,10 +229,12 @@ export const restartsBetween = (before: readonly Pod[], after: readonly Pod[]): 
 const startsOf = ({ status }: Pod): number =>
   (status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0)
 
-/** The chart is installed again with other defaults, and the model's pods are compared. */
+/** The chart is installed again with other defaults, and the pods of stable are compared. */
 export const upgrade = async (scene: Scene): Promise<number> => {
   const { world } = scene
-  const selector = `slipway.dev/model-deployment=${modelName}`
+  const { status } = await scene.until('it serves', (object) => object.status?.stable !== undefined)
+  // Stable's alone: the version before it goes when its time is over, whoever looks after it.
+  const selector = `slipway.dev/revision=${status?.stable?.revision ?? ''}`
   const before = await scene.pods(selector)
   // Another runtime, another size of routers, another log level: what a release may change.
   const images = { ...world.images, runtime: `${world.images.runtime.split('@')[0]}@sha256:${'0'.repeat(64)}` }
