@@ -15,6 +15,7 @@ import type { Publisher } from './publish/publisher.ts'
 import { decide, type Decision } from './setting.ts'
 import { routerState } from './state.ts'
 import { RecentWeights } from './weights.ts'
+import { Rendered } from './xds/rendered.ts'
 import { renderModel, type RenderedModel, type RenderOptions } from './xds/render.ts'
 
 export interface AgentOptions {
@@ -40,6 +41,7 @@ export class Agent {
   /** Undefined while nobody has said anything: not the API server, and not an agent before this one. */
   #models: readonly RenderedModel[] | undefined
   readonly #weights = new RecentWeights()
+  readonly #rendered: Rendered
   #dirty = true
   #wake = (): void => {}
   /** By uid: the Envoy and the port on which a probe has come back. Envoy has routes before it listens. */
@@ -53,6 +55,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options
+    this.#rendered = new Rendered(options.render)
   }
 
   /** Works until the signal aborts. */
@@ -145,13 +148,14 @@ export class Agent {
 
   /** Settings and endpoints as they are now; nothing before both have been heard in full. */
   #decideAnew(): void {
-    const { deployments, slices, render, log } = this.#options
+    const { deployments, slices, log } = this.#options
     if (!this.#dirty || !deployments.synced || !slices.synced) return
     this.#dirty = false
     const before = new Map(this.#decisions.map(({ asked, problem }) => [asked.uid, problem]))
     this.#decisions = decide(deployments.list(), this.#appliedSettings())
     this.#endpoints = readEndpoints(slices.list())
-    this.#models = this.#decisions.flatMap(({ serve }) => (serve ? [renderModel(serve, this.#endpoints, render)] : []))
+    this.#models = this.#decisions.flatMap(({ serve }) => (serve ? [this.#rendered.of(serve, this.#endpoints)] : []))
+    this.#rendered.keepOnly(this.#models)
     this.#noteWeights(this.#models)
     this.#weights.keepOnly(new Set(this.#models.map(({ setting }) => setting.uid)))
     for (const { asked, problem } of this.#decisions) {

@@ -8,6 +8,7 @@ import { encodeAny } from '../stream/encode.ts'
 import { bootstrap } from './bootstrap.ts'
 import type { Message } from './json.ts'
 import { renderModel, type RenderedModel } from './render.ts'
+import { Rendered } from './rendered.ts'
 
 const options = { listenAddress: '::' }
 const golden = join(import.meta.dirname, 'golden')
@@ -206,6 +207,20 @@ describe('whatever the setting and the pods are', () => {
           one.listener,
         ])
         expect(renderModel({ ...s, epoch: s.epoch + 1 }, e, options).routes.version).not.toBe(one.routes.version)
+      }),
+    )
+  })
+
+  test('what was rendered before is the same object only while setting and pods are the same', () => {
+    fc.assert(
+      fc.property(world, world, ({ setting: s, endpoints: e }, { setting: t, endpoints: f }) => {
+        const rendered = new Rendered(options)
+        const one = rendered.of(s, e)
+        expect(rendered.of(structuredClone(s), structuredClone(new Map(e)))).toBe(one)
+        for (const [setting, pods] of [[t, f] as const, [s, new Map()] as const, [s, e] as const])
+          expect(rendered.of(setting, pods)).toEqual(renderModel(setting, pods, options))
+        rendered.keepOnly([])
+        expect(rendered.of(s, e)).not.toBe(one)
       }),
     )
   })
