@@ -2,11 +2,13 @@
  * The inference workers of one model: started one after another, the least busy one gets the next request.
  * It must not queue: what no worker can take now is the scheduler's business.
  */
+import { readFile } from 'node:fs/promises'
 import { wordsOf } from '../errors.ts'
 import type { Signature, TensorSpec } from '../tensor.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import type { Engine, EngineOptions } from './engine.ts'
 import { laneLoadMs, laneModelBytes, laneRunMs, ShortLane } from './lane.ts'
+import { operatorByValue } from './steady.ts'
 import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
 import { EngineThread, outcomeOf, type Ask, type ThreadEvents, type Worked } from './thread.ts'
 
@@ -97,6 +99,8 @@ export class EnginePool {
       return 'no invented input suits the model, so its time is not known'
     if (runMs > laneRunMs) return `a run takes more than ${laneRunMs} ms`
     if (order.sizeBytes > laneModelBytes || loadMs > laneLoadMs) return 'loading it twice would take too long'
+    const unsteady = operatorByValue(new Uint8Array(await readFile(order.file)))
+    if (unsteady !== undefined) return `its time depends on what it is sent: it has ${unsteady}`
     const { device, modelName: name, modelVersion: version } = order
     const engine = await loadHere(order.file, order.sizeBytes, { device, intraOpThreads: plan.intraOpThreads })
     this.#lane = new ShortLane(engine, { name, version, signature }, example, this.#options.now)

@@ -66,7 +66,8 @@ const start = async (workers: number, options: Partial<SchedulerOptions> = {}) =
   await pool.load(
     {
       device: 'CPU',
-      file: '',
+      // A model without an operator.
+      file: '/dev/null',
       sizeBytes: 0,
       modelName: '',
       modelVersion: '',
