@@ -6,8 +6,18 @@ import { ProtoReader, wireType } from '../grpc/protobuf/reader.ts'
 
 /** Operators that run others as often as a value says, or whose output is as large as a value says. */
 const byValue = new Set([
-  ...['Loop', 'Scan', 'If', 'SequenceMap'],
-  ...['ConstantOfShape', 'Expand', 'OneHot', 'Pad', 'Range', 'Resize', 'Tile', 'Upsample'],
+  'Loop',
+  'Scan',
+  'If',
+  'SequenceMap',
+  'ConstantOfShape',
+  'Expand',
+  'OneHot',
+  'Pad',
+  'Range',
+  'Resize',
+  'Tile',
+  'Upsample',
 ])
 
 /**

@@ -66,8 +66,7 @@ const start = async (workers: number, options: Partial<SchedulerOptions> = {}) =
   await pool.load(
     {
       device: 'CPU',
-      // A model without an operator.
-      file: '/dev/null',
+      file: '',
       sizeBytes: 0,
       modelName: '',
       modelVersion: '',
@@ -148,7 +147,8 @@ describe('with a short lane', () => {
     const scheduler = new Scheduler(pool, options)
     const order = {
       device: 'CPU',
-      file: '',
+      // A model without an operator.
+      file: '/dev/null',
       sizeBytes: 0,
       modelVersion: '',
       warmupRequests: 0,
