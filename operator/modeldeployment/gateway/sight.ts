@@ -8,6 +8,7 @@ import { controllerOf } from '../../kube/key.ts'
 import type { Store } from '../../kube/store.ts'
 import type { Observed, RouterFacts } from '../../rollout/observed.ts'
 import { grpcRoute, httpRoute, reachableWeights } from '../desired/routes.ts'
+import { epochAnnotation } from '../names.ts'
 import {
   gateways,
   grpcRoutes as grpcRouteType,
@@ -94,8 +95,10 @@ export const observeRoutes = async (
     ...(http === undefined ? [] : atHttp.map((at) => ({ route: http, at }))),
     ...(grpc === undefined ? [] : atGrpc.filter(({ isUsed }) => isUsed).map((at) => ({ route: grpc, at }))),
   ]
+  // With the epoch: a setting whose revision has no ready pod yet changes nothing of the route but its number, and the
+  // generation that was accepted long ago must not acknowledge it.
   const claimOf = ({ metadata }: Route, { name: what }: RouteAtGateway): string =>
-    `${metadata.uid ?? ''}/${metadata.generation ?? 0}/${what}`
+    `${metadata.uid ?? ''}/${metadata.generation ?? 0}/${metadata.annotations?.[epochAnnotation] ?? ''}/${what}`
   const claims = used.filter(({ at }) => at.isCurrent).map(({ route, at }) => claimOf(route, at))
   const settled = settlingNow(settling.get(uid), used.length === 0 ? [goneClaim] : claims, now)
   settling.set(uid, settled)
