@@ -13,7 +13,8 @@ import type { LiveVersion } from './version.ts'
 export function addTritonMetrics(registry: Registry, models: Models): void {
   const registers = [registry]
   const labelsOf = ({ name, version }: LiveVersion): { model: string; version: string } => ({ model: name, version })
-  const count = (name: string, help: string, of: (figures: Figures) => number): void => {
+  /** @param of the value for a version; undefined where it has none */
+  const perVersion = (name: string, help: string, of: (version: LiveVersion) => number | undefined): void => {
     const made = new Counter({
       name,
       help,
@@ -22,10 +23,17 @@ export function addTritonMetrics(registry: Registry, models: Models): void {
       // Set anew at every reading: a version that has gone must not stay.
       collect() {
         made.reset()
-        for (const version of models.list()) made.inc(labelsOf(version), of(version.statistics.figures()))
+        for (const version of models.list()) {
+          const value = of(version)
+          if (value !== undefined) made.inc(labelsOf(version), value)
+        }
       },
     })
   }
+  const count = (name: string, help: string, of: (figures: Figures) => number): void =>
+    perVersion(name, help, ({ statistics }) => of(statistics.figures()))
+  const cached = (name: string, help: string, of: (figures: CacheFigures) => number): void =>
+    perVersion(name, help, ({ cache }) => cache && of(cache.figures))
   const micros = (ms: number): number => Math.round(ms * 1000)
   count('nv_inference_request_success', 'Requests answered', ({ success }) => success.count)
   count('nv_inference_count', 'Inferences done, those answered from the cache left out', ({ computed }) => computed)
@@ -35,19 +43,6 @@ export function addTritonMetrics(registry: Registry, models: Models): void {
   count('nv_inference_compute_input_duration_us', 'Time to decode', (f) => micros(f.compute_input.ms))
   count('nv_inference_compute_infer_duration_us', 'Time that the model ran', (f) => micros(f.compute_infer.ms))
   count('nv_inference_compute_output_duration_us', 'Time to encode', (f) => micros(f.compute_output.ms))
-  const cached = (name: string, help: string, of: (figures: CacheFigures) => number): void => {
-    const made = new Counter({
-      name,
-      help,
-      labelNames: ['model', 'version'],
-      registers,
-      collect() {
-        made.reset()
-        for (const version of models.list())
-          if (version.cache !== undefined) made.inc(labelsOf(version), of(version.cache.figures))
-      },
-    })
-  }
   cached('nv_cache_num_hits_per_model', 'Requests answered from the cache', ({ hits }) => hits)
   cached('nv_cache_num_misses_per_model', 'Requests that the cache had no answer for', ({ misses }) => misses)
   cached('nv_cache_hit_duration_per_model', 'Time to look up answers that were kept', ({ hitMs }) => micros(hitMs))

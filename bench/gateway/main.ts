@@ -15,6 +15,7 @@ import { columns, machineNow, round } from '../figures.ts'
 import { countInterval } from '../router/binomial.ts'
 import { startLoad, type LoadOptions } from '../router/client.ts'
 import type { Protocol } from '../router/client/protocols.ts'
+import type { Cell } from '../router/shares.ts'
 import { clientManifest, model, small, smallGrpc } from '../router/world.ts'
 
 const { values } = parseArgs({
@@ -37,18 +38,6 @@ const report = (line: string): void => {
 const alpha = 0.01
 /** Requests a second of each constant load. */
 const rate = 50
-
-interface Cell {
-  readonly protocol: Protocol
-  /** Thousandths. */
-  readonly weight: number
-  readonly requests: number
-  readonly hits: number
-  readonly failed: number
-  readonly low: number
-  readonly high: number
-  readonly inside: boolean
-}
 
 report('the cluster, the images, Slipway')
 const world = await e2e('gateway')
