@@ -12,7 +12,7 @@ import { applyModel, getModel, serves, waitForModel } from '../../test/kit/model
 import { thousandths } from '../../operator/rollout/steps.ts'
 import { allRequests } from '../../operator/rollout/traffic.ts'
 import { columns, machineNow, round } from '../figures.ts'
-import { countInterval } from '../router/binomial.ts'
+import { countInterval } from '../../test/kit/binomial.ts'
 import { startLoad, type LoadOptions } from '../router/client.ts'
 import type { Protocol } from '../router/client/protocols.ts'
 import type { Cell } from '../router/shares.ts'

@@ -1,5 +1,5 @@
 // Copies of stable's requests: who is copied, and what users notice when the one that gets the copies is broken.
-import { oddness } from './binomial.ts'
+import { oddness } from '../../test/kit/binomial.ts'
 import type { Summary } from './client.ts'
 import type { World } from './world.ts'
 

@@ -1,5 +1,5 @@
 // Shares: what was asked against what clients counted, in each protocol; and by pod counts, as a Service does it.
-import { countInterval } from './binomial.ts'
+import { countInterval } from '../../test/kit/binomial.ts'
 import type { Protocol } from './client/protocols.ts'
 import type { LoadOptions } from './client.ts'
 import { model, smallGrpc, type World } from './world.ts'

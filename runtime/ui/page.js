@@ -62,6 +62,7 @@ const watchReady = async () => {
 const send = async (path) => {
   const button = at('send')
   button.disabled = true
+  at('outcome').className = ''
   show('outcome', '…')
   try {
     const started = performance.now()

@@ -81,17 +81,24 @@ export const soak = async ({ seconds, models, perSecond, seed, report }: SoakOpt
         await pause(periodMs / 2, stop.signal)
       }
     })()
-    /** The last change of each model; a new one waits for it, so that each is seen. */
+    /** The last change of each model. A new one waits for it: each is seen, and no more are under way than there are models. */
     const last = new Map<string, Promise<unknown>>()
     let changes = 0
-    for (let n = 0; elapsedMs() < seconds * 1000 && subject.ended() === undefined; n += 1) {
-      await sleep(Math.max(0, (n * 1000) / perSecond - elapsedMs()))
-      const name = world.names[(n * 37) % world.names.length] ?? ''
+    let dueMs = 0
+    while (elapsedMs() < seconds * 1000 && subject.ended() === undefined) {
+      await sleep(Math.max(0, dueMs - elapsedMs()))
+      const name = world.names[(changes * 37) % world.names.length] ?? ''
+      await last.get(name)?.catch((error: unknown) => {
+        // That it ended says more than that a change was not done.
+        if (subject.ended() === undefined) throw error
+      })
+      // What a fault held up is not caught up with: the rate is what it is.
+      dueMs = Math.max(dueMs, elapsedMs()) + 1000 / perSecond
       changes += 1
-      const next = (last.get(name) ?? Promise.resolve()).then(() => change(world, children, name))
-      last.set(name, next)
-      // It is awaited below; until then a failure must not end the process.
-      next.catch(() => {})
+      const done = change(world, children, name)
+      last.set(name, done)
+      // It is awaited later; until then a failure must not end the process.
+      done.catch(() => {})
     }
     stop.abort()
     await faulting

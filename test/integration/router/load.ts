@@ -1,5 +1,6 @@
 // Clients of a router: a bounded number of requests over kept-alive connections, and what became of each.
 import { Pool } from 'undici'
+import { countInterval } from '../../kit/binomial.ts'
 
 export interface Answer {
   readonly status: number
@@ -88,8 +89,8 @@ export const failures = (answers: readonly Answer[]): string[] =>
 export const countOf = (answers: readonly Answer[], revision: string): number =>
   answers.filter((answer) => answer.revision === revision).length
 
-/** The central 99 % of a binomial count, with the normal approximation's half step: [low, high]. */
-export const interval99 = (n: number, p: number): [number, number] => {
-  const half = 2.5758 * Math.sqrt(n * p * (1 - p)) + 0.5
-  return [n * p - half, n * p + half]
-}
+/**
+ * The counts that a share may give: all but one draw in a million lie between, so that chance does not fail a test.
+ * The narrow proof, with more requests, is `npm run bench:router`.
+ */
+export const chanceInterval = (n: number, p: number): readonly [low: number, high: number] => countInterval(n, p, 1e-6)

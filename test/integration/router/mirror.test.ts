@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals'
 import { openCaller } from './calls.ts'
 import { openFraud } from './fraud.ts'
-import { countOf, failures, interval99 } from './load.ts'
+import { chanceInterval, countOf, failures } from './load.ts'
 import { sliceOf } from './objects.ts'
 import { startDeaf, type Pod } from './upstream.ts'
 
@@ -25,7 +25,7 @@ describe('a mirror', () => {
     const answers = await client.many(4000, 16, (i) => ({ headers: { 'x-request-id': `${perMille}-${weight}-${i}` } }))
     expect(failures(answers)).toEqual([])
     const fromStable = countOf(answers, 'fraud-a')
-    const [low, high] = interval99(fromStable, perMille / 1000)
+    const [low, high] = chanceInterval(fromStable, perMille / 1000)
     const model = await router.until('the copies are counted', ({ shadow }) => (shadow?.requests.completed ?? 0) >= low)
     const copied = copies(canary).slice(before)
     expect(copied.length).toBeGreaterThanOrEqual(low)

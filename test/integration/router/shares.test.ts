@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { openFraud } from './fraud.ts'
-import { countOf, failures, interval99, openClient } from './load.ts'
+import { chanceInterval, countOf, failures, openClient } from './load.ts'
 
 const { router, client, share } = await openFraud(2)
 
@@ -12,7 +12,7 @@ describe('shares', () => {
       for (const each of [client, h2c]) {
         const answers = await each.many(2000, 16)
         expect(failures(answers)).toEqual([])
-        const [low, high] = interval99(answers.length, weight / 1000)
+        const [low, high] = chanceInterval(answers.length, weight / 1000)
         expect(countOf(answers, 'fraud-b')).toBeGreaterThanOrEqual(low)
         expect(countOf(answers, 'fraud-b')).toBeLessThanOrEqual(high)
       }
