@@ -63,19 +63,20 @@ export class KubeClient {
   /**
    * As `list`, for lists of any length: each object is handed on as soon as it came, in parts small enough to leave the
    * event loop to others. Its managedFields are null. Only the answer's beginning has the deadline; the signal ends the rest.
-   * @param onItems called with what a part of the answer brought; empty when it was not enough for an object
+   * @param onItems called with what a part of the answer brought, empty when it was not enough for an object; the next
+   * part waits until it has resolved
    * @throws as `list`; what was handed on before is then of no use
    */
   async listStreaming<T extends KubeObject>(
     type: ResourceType<T>,
     options: ListOptions,
-    onItems: (items: readonly T[]) => void,
+    onItems: (items: readonly T[]) => Promise<void>,
   ): Promise<Omit<Page<T>, 'items'>> {
     const request = listRequest(type, options)
     const body = await this.transport.stream(request)
     const scanner = new ListScanner()
     try {
-      for await (const chunk of body as AsyncIterable<Buffer>) onItems(scanner.push(chunk).map(completed(type)))
+      for await (const chunk of body as AsyncIterable<Buffer>) await onItems(scanner.push(chunk).map(completed(type)))
       return endOf(scanner.end(), request.asked)
     } catch (error) {
       options.signal?.throwIfAborted()

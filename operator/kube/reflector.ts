@@ -19,6 +19,7 @@ import {
 import { resourceName, type ResourceType } from './resources.ts'
 import { Sharing } from './sharing.ts'
 import type { Store, StoreScope } from './store.ts'
+import { turn } from './turn.ts'
 import type { KubeObject } from './types.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WatchEvent } from './watchstream.ts'
@@ -122,10 +123,11 @@ export class Reflector<T extends KubeObject = KubeObject> {
     const items: T[] = []
     try {
       const options = { ...this.#selection, ...page, signal: watchdog.signal }
-      const end = await client.listStreaming(type, options, (more) => {
+      const end = await client.listStreaming(type, options, async (more) => {
         this.#heard()
         watchdog.heard()
         for (const item of more) items.push(this.#trim(item))
+        if (turn.isOver) await turn.next()
       })
       return this.#step(state, { what: 'page', items, ...end })
     } catch (error) {
@@ -171,6 +173,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
         // The store first: a version counts as seen only when its object is in the store.
         state = this.#step(state, { what: 'event', event: this.#trimEvent(event) }).state
         if (at === 'Streaming' && state.at === 'Watching') watchdog.expect(silenceMs)
+        if (turn.isOver) await turn.next()
       }
       return this.#step(
         state,

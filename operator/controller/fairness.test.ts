@@ -1,21 +1,11 @@
+// Reconciles leave the event loop to others.
 import { expect, test } from '@jest/globals'
 import { silent } from '../telemetry/log.ts'
 import { Controller } from './controller.ts'
-import { Turn } from './turn.ts'
 
 const spin = (ms: number): void => {
   for (const end = performance.now() + ms; performance.now() < end;) Math.sqrt(end)
 }
-
-test('a turn is over after a while, and the next one begins when the loop has turned', async () => {
-  const turn = new Turn()
-  spin(15)
-  expect(turn.isOver).toBe(true)
-  let isTurned = false
-  setImmediate(() => (isTurned = true))
-  await Promise.all([turn.next(), turn.next()])
-  expect(isTurned).toBe(true)
-})
 
 test('looks that wait for nothing let others have their turn before all of them are done', async () => {
   const [keys, stop] = [200, new AbortController()]
