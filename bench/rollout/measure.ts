@@ -96,7 +96,11 @@ export interface NodeLoss {
   readonly recoveredSeconds: number
   readonly failed: number
   /** When the first hundred were sent, in seconds after the cut, and how they failed. */
-  readonly failures: readonly { readonly afterSeconds: number; readonly error: string }[]
+  readonly failures: readonly {
+    readonly afterSeconds: number
+    readonly error: string
+    readonly onUsedConnection: boolean
+  }[]
   readonly sent: number
   /** Whether the operator that led ran on the node that was cut off; the other replica is on the node that stays. */
   readonly withLeader: boolean
@@ -149,9 +153,10 @@ export const nodeLoss = async (scene: Scene, seed: number, version: string, with
       failed: loads.reduce((sum, { failed }) => sum + failed, 0),
       failures: loads
         .flatMap(({ failures }) => failures)
-        .map(({ at, tookMs, error = 'answered with an error' }) => ({
+        .map(({ at, tookMs, error = 'answered with an error', onUsedConnection = false }) => ({
           afterSeconds: (Date.parse(at) - tookMs - cutAt) / 1000,
           error,
+          onUsedConnection,
         }))
         .toSorted((a, b) => a.afterSeconds - b.afterSeconds),
       sent: loads.reduce((sum, { sent }) => sum + sent, 0),

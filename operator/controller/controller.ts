@@ -6,7 +6,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { FencedError, isConflict, isRetryable } from '../kube/errors.ts'
 import { keyOf } from '../kube/key.ts'
 import type { Store, StoreEvent } from '../kube/store.ts'
-import { turn } from '../kube/turn.ts'
+import { Turn } from '../kube/turn.ts'
 import type { KubeObject } from '../kube/types.ts'
 import type { Consistency } from './consistency.ts'
 import { controllerMetrics, type ControllerMetrics } from './metrics.ts'
@@ -62,6 +62,7 @@ export class Controller {
   readonly #label: { readonly controller: string }
   readonly #resyncs: (() => IterableIterator<string>)[] = []
   readonly #running = new Set<AbortController>()
+  readonly #turn = new Turn()
 
   constructor(options: ControllerOptions) {
     const registry = options.registry ?? new Registry()
@@ -121,7 +122,7 @@ export class Controller {
         this.queue.done(next.key)
       }
       // Thousands of looks that find nothing to do wait for nothing.
-      if (turn.isOver) await turn.next()
+      if (this.#turn.isOver) await this.#turn.next()
     }
   }
 

@@ -19,7 +19,7 @@ import {
 import { resourceName, type ResourceType } from './resources.ts'
 import { Sharing } from './sharing.ts'
 import type { Store, StoreScope } from './store.ts'
-import { turn } from './turn.ts'
+import { Turn } from './turn.ts'
 import type { KubeObject } from './types.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WatchEvent } from './watchstream.ts'
@@ -73,6 +73,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
   readonly #metrics: KubeMetrics
   readonly #labels: { readonly resource: string; readonly scope: string }
   readonly #sharing = new Sharing()
+  readonly #turn = new Turn()
   /** By key: what a list has brought so far. */
   readonly #collected = new Map<string, T>()
   #listedAt = performance.now()
@@ -127,7 +128,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
         this.#heard()
         watchdog.heard()
         for (const item of more) items.push(this.#trim(item))
-        if (turn.isOver) await turn.next()
+        if (this.#turn.isOver) await this.#turn.next()
       })
       return this.#step(state, { what: 'page', items, ...end })
     } catch (error) {
@@ -173,7 +174,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
         // The store first: a version counts as seen only when its object is in the store.
         state = this.#step(state, { what: 'event', event: this.#trimEvent(event) }).state
         if (at === 'Streaming' && state.at === 'Watching') watchdog.expect(silenceMs)
-        if (turn.isOver) await turn.next()
+        if (this.#turn.isOver) await this.#turn.next()
       }
       return this.#step(
         state,

@@ -1,25 +1,23 @@
 // Lets the event loop turn between two pieces of work. Work that waits for nothing but promises, or for bytes that are
 // there already, would otherwise go on until all of it is done: timers, sockets and health answers wait behind it.
 
-/** How long work may go on until the loop has to turn, in milliseconds. */
+/** How long work may go on until the loop has to turn, in milliseconds: that of everybody together. */
 const longestMs = 10
 
-export class Turn {
-  /** When somebody first looked at the clock in this turn of the loop; undefined when nobody has yet. */
+/** What was taken of this turn of the event loop, and who goes on in a later one. */
+export class Loop {
+  /** When somebody first looked at the clock in this turn; undefined when nobody has yet. */
   #beganAt: number | undefined
-  readonly #waiting: (() => void)[] = []
+  readonly #line: (() => void)[] = []
 
-  /** Whether it is time to let others have their turn: all work together has had its share of this one. */
   get isOver(): boolean {
     return performance.now() - (this.#beganAt ?? this.#begin()) >= longestMs
   }
 
-  /** Resolves in a later turn. One of those who wait goes on in each, so that ten of them do not make one long turn. */
-  next(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve)
-      if (this.#beganAt === undefined) this.#begin()
-    })
+  /** The first in line goes on in the next turn, the second in the one after it. */
+  wait(goOn: () => void): void {
+    this.#line.push(goOn)
+    if (this.#beganAt === undefined) this.#begin()
   }
 
   #begin(): number {
@@ -29,12 +27,40 @@ export class Turn {
 
   readonly #ended = (): void => {
     this.#beganAt = undefined
-    const goesOn = this.#waiting.shift()
-    if (goesOn === undefined) return
+    const goOn = this.#line.shift()
+    if (goOn === undefined) return
     this.#begin()
-    goesOn()
+    goOn()
   }
 }
 
-/** There is one loop, so there is one of these for all that is heavy: lists, watches and reconciles. */
-export const turn = new Turn()
+/** There is one event loop. */
+const theLoop = new Loop()
+
+/**
+ * The turns of one who does heavy work: a cache, a controller. Those who wait are served in line, one in each turn of the
+ * loop; the ten workers of a controller are one of them, so that a cache does not wait for each.
+ */
+export class Turn {
+  readonly #loop: Loop
+  #next: Promise<void> | undefined
+
+  constructor(loop = theLoop) {
+    this.#loop = loop
+  }
+
+  /** Whether it is time to let others have theirs: everybody together has had this turn's share. */
+  get isOver(): boolean {
+    return this.#loop.isOver
+  }
+
+  /** Resolves in a later turn of the loop. */
+  next(): Promise<void> {
+    return (this.#next ??= new Promise((resolve) => {
+      this.#loop.wait(() => {
+        this.#next = undefined
+        resolve()
+      })
+    }))
+  }
+}

@@ -15,6 +15,8 @@ export interface StreamSummary {
     readonly tookMs: number
     readonly revision: string
     readonly error?: string
+    /** It went out on a connection that another request had used. */
+    readonly onUsedConnection?: true
   }[]
   /** Of all failed requests, the one that was sent last: when its failure was known, and how long that took. */
   readonly lastFailure?: { readonly at: string; readonly tookMs: number }

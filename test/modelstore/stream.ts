@@ -28,6 +28,8 @@ export interface Answer {
   readonly revision: string
   readonly version: string
   readonly error?: string
+  /** It went out on a connection that another request had used, and that nobody may have been at the end of any more. */
+  readonly onUsedConnection?: true
 }
 
 export interface Summary {
@@ -56,11 +58,13 @@ export interface Stream {
 }
 
 const maxFailuresKept = 50
+/** How long an unused connection is kept, as Node's own agent and most clients bound it: behind one may be a lost machine. */
+const idleMs = 5000
 
 /** Starts to send at once. */
 export function startStream(options: StreamOptions): Stream {
   const { rate, seconds, concurrency, keepAlive, onChange } = options
-  const agent = new Agent({ keepAlive, maxSockets: concurrency })
+  const agent = new Agent({ keepAlive, maxSockets: concurrency, timeout: idleMs })
   const byRevision: Record<string, number> = {}
   /** Good answers by the place of their request among those that left: those under way at once may end in another order. */
   const answered: Answer[] = []
@@ -165,6 +169,7 @@ function ask({ url, body, keepAlive, timeoutMs }: StreamOptions, agent: Agent, o
         revision,
         version,
         ...(error === undefined ? {} : { error }),
+        ...(request.reusedSocket ? { onUsedConnection: true } : {}),
       })
     }
     const request = httpRequest(
