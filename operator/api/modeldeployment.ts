@@ -38,7 +38,7 @@ export const specSchema = object(
       {
         rule: "self.rollout.strategy != 'Canary' || self.traffic.mode != 'Direct'",
         message:
-          'mode Direct cannot share traffic by weight: set traffic.mode to Router or Gateway, or rollout.strategy to BlueGreen or Recreate',
+          'mode Direct cannot share traffic by weight: set traffic.mode to Router or Gateway, or rollout.strategy to BlueGreen',
       },
       {
         rule: "!has(self.rollout.shadow) || self.traffic.mode != 'Direct'",
