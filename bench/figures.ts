@@ -30,3 +30,12 @@ export const machineNow = () => ({
   memoryGib: Math.round(totalmem() / 2 ** 30),
   loadAverage: loadavg(),
 })
+
+/** Goals that were not measured now, from an earlier run of other parts. */
+export const completed = <T extends { readonly name: string; readonly value: number | null }>(
+  goals: readonly T[],
+  earlier: readonly T[],
+): T[] =>
+  goals.map((one) =>
+    one.value === null ? (earlier.find(({ name, value }) => name === one.name && value !== null) ?? one) : one,
+  )

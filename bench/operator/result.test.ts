@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { targets } from './goals.ts'
-import { completed, goalsOf } from './result.ts'
+import { completed } from '../figures.ts'
+import { goalsOf } from './result.ts'
 
 test('every goal is in the table, measured or not, and one that was not measured is not met', () => {
   const goals = goalsOf({ restart: [5, 900] }, 'no Go here')

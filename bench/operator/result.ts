@@ -36,12 +36,6 @@ export const goalsOf = (samples: Samples, missing: string): Goal[] => {
   })
 }
 
-/** Goals that were not measured now, from an earlier run of other phases. */
-export const completed = (goals: readonly Goal[], earlier: readonly Goal[]): Goal[] =>
-  goals.map((one) =>
-    one.value === null ? (earlier.find(({ name, value }) => name === one.name && value !== null) ?? one) : one,
-  )
-
 export const pageOf = (goals: readonly Goal[], samples: Samples): string =>
   [tableOf(goals), ...sideBySide(samples)].join('\n\n')
 

@@ -1,17 +1,19 @@
-// node bench/operator/join.ts RUN MORE… : one result out of several runs, on stdout. RUN keeps all that it has measured, with
+// node bench/join.ts RUN MORE… : one result out of several runs, on stdout. RUN keeps all that it has measured, with
 // its machine; what it has not comes from the first of the others that has: outages and the soak take an hour, and need no
 // machine to themselves.
 import { readFileSync } from 'node:fs'
-import type { Goal } from './goals.ts'
-import { completed } from './result.ts'
+import { completed } from './figures.ts'
 
 const [run, ...more] = process.argv.slice(2)
 if (run === undefined) {
-  console.error('usage: node bench/operator/join.ts RUN.json MORE.json… > JOINED.json')
+  console.error('usage: node bench/join.ts RUN.json MORE.json… > JOINED.json')
   process.exit(64)
 }
 const read = (file: string) =>
-  JSON.parse(readFileSync(file, 'utf8')) as { readonly goals: readonly Goal[]; readonly samples: object }
+  JSON.parse(readFileSync(file, 'utf8')) as {
+    readonly goals: readonly { readonly name: string; readonly value: number | null }[]
+    readonly samples: object
+  }
 const first = read(run)
 const others = more.map(read)
 const samples = others
