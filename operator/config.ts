@@ -2,6 +2,8 @@
 import { hostname } from 'node:os'
 import { parseDuration } from './api/duration.ts'
 import type { RouterRelease } from './routers/desired.ts'
+import { readNetworkRules, type NetworkRules } from './routers/policies.ts'
+import { readPlacement, type RouterPlacement } from './routers/placement.ts'
 import { logLevels, type LogLevel } from './telemetry/log.ts'
 
 export interface Config {
@@ -72,6 +74,21 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
     problems.push(`${name} is "${env[name] ?? ''}"; it must be a container's resources as a JSON object`)
     return {}
   }
+  const placement = (name: string): RouterPlacement => {
+    const read = readPlacement(env[name] || '{}')
+    if ('placement' in read) return read.placement
+    problems.push(...read.problems.map((problem) => `${name} ${problem}`))
+    return {}
+  }
+  const network = (name: string): NetworkRules | undefined => {
+    const text = env[name]
+    if (text === undefined || text === '') return undefined
+    const read = readNetworkRules(text)
+    if ('rules' in read) return read.rules
+    problems.push(...read.problems.map((problem) => `${name} ${problem}`))
+    return undefined
+  }
+  const networkRules = network('SLIPWAY_NETWORK_POLICY')
   const runtimeImage = image('SLIPWAY_RUNTIME_IMAGE', 'runtime image that new revisions get')
   const agentImage = image('SLIPWAY_ROUTER_AGENT_IMAGE', "image with the agent of routers, the operator's own")
   const envoyImage = image('SLIPWAY_ENVOY_IMAGE', 'image of Envoy that routers run')
@@ -92,6 +109,8 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
       envoyImage,
       replicas: integer('SLIPWAY_ROUTER_REPLICAS', 2, 1, 100),
       resources: { agent: resources('SLIPWAY_ROUTER_AGENT_RESOURCES'), envoy: resources('SLIPWAY_ENVOY_RESOURCES') },
+      placement: placement('SLIPWAY_ROUTER_PLACEMENT'),
+      ...(networkRules && { network: networkRules }),
       logLevel: logLevel ?? 'info',
     },
     watchNamespaces,

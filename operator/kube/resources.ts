@@ -8,6 +8,7 @@ import type {
   V1Job,
   V1Lease,
   V1Namespace,
+  V1NetworkPolicy,
   V1Node,
   V1Pod,
   V1PodDisruptionBudget,
@@ -45,6 +46,7 @@ export type ServiceAccount = Wire<V1ServiceAccount>
 export type Role = Wire<V1Role>
 export type RoleBinding = Wire<V1RoleBinding>
 export type PodDisruptionBudget = Wire<V1PodDisruptionBudget>
+export type NetworkPolicy = Wire<V1NetworkPolicy>
 export type Namespace = Wire<V1Namespace>
 export type Node = Wire<V1Node>
 export type ResourceQuota = Wire<V1ResourceQuota>
@@ -80,6 +82,7 @@ export const poddisruptionbudgets = resource<PodDisruptionBudget>(
   'poddisruptionbudgets',
   'PodDisruptionBudget',
 )
+export const networkpolicies = resource<NetworkPolicy>('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy')
 export const leases = resource<Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease')
 export const customresourcedefinitions = resource<CustomResourceDefinition>(
   'apiextensions.k8s.io',

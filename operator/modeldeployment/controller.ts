@@ -15,10 +15,18 @@ import {
   deployments,
   endpointslices,
   jobs,
+  networkpolicies,
   poddisruptionbudgets,
+  rolebindings,
+  roles,
+  serviceaccounts,
   services,
   type EndpointSlice,
+  type NetworkPolicy,
   type ResourceType,
+  type Role,
+  type RoleBinding,
+  type ServiceAccount,
 } from '../kube/resources.ts'
 import { Store } from '../kube/store.ts'
 import type { KubeObject } from '../kube/types.ts'
@@ -81,6 +89,13 @@ export const modelDeploymentControllers = (
     disruptionBudgets: new Store(),
     httpRoutes: new Store<Route>(),
     grpcRoutes: new Store<Route>(),
+  }
+  /** Of the routers alone. */
+  const routerCaches = {
+    serviceAccounts: new Store<ServiceAccount>(),
+    roles: new Store<Role>(),
+    roleBindings: new Store<RoleBinding>(),
+    networkPolicies: new Store<NetworkPolicy>(),
   }
   const capacity = new CapacityLook(client)
   const routers = new Routers({
@@ -151,7 +166,7 @@ export const modelDeploymentControllers = (
     registry,
     release: options.router,
     modelDeployments,
-    caches,
+    caches: { ...caches, ...routerCaches },
     resyncMs: options.resyncMs,
     onProblem: (namespace, problem) => {
       if (routerProblems.get(namespace)?.message === problem?.message) return
@@ -170,8 +185,13 @@ export const modelDeploymentControllers = (
   const everywhere = options.namespaces.length === 0 ? [undefined] : options.namespaces
   const followIn =
     (namespace: string | undefined) =>
-    <T extends KubeObject>(type: ResourceType<T>, store: Store<T>, labelSelector?: string): Follower =>
-      new Reflector({ client, type, store, namespace, labelSelector, log, registry, relistMs })
+    <T extends KubeObject>(
+      type: ResourceType<T>,
+      store: Store<T>,
+      labelSelector?: string,
+      fieldSelector?: string,
+    ): Follower =>
+      new Reflector({ client, type, store, namespace, labelSelector, fieldSelector, log, registry, relistMs })
   const gatewayApi = new OptionalFollowers({
     client,
     types: gatewayTypes,
@@ -196,6 +216,11 @@ export const modelDeploymentControllers = (
       follow(services, caches.services, managedSelector),
       follow(poddisruptionbudgets, caches.disruptionBudgets, managedSelector),
       follow(endpointslices, caches.endpointSlices, managedSelector),
+      // By name, because no more may be seen of them: accounts and roles of others are nobody's business here.
+      follow(serviceaccounts, routerCaches.serviceAccounts, undefined, ofRouters),
+      follow(roles, routerCaches.roles, undefined, ofRouters),
+      follow(rolebindings, routerCaches.roleBindings, undefined, ofRouters),
+      follow(networkpolicies, routerCaches.networkPolicies, managedSelector),
     ]
   })
   controller.watch(caches.modelRevisions, ownerKeyOf)
@@ -221,6 +246,8 @@ export const modelDeploymentControllers = (
   })
   return { controllers: [controller, routerController], followers: [...followers, gatewayApi], watches: [reach] }
 }
+
+const ofRouters = `metadata.name=${routerName}`
 
 /** What a store's objects come to, made again only when something has changed. */
 const lazily = <T extends KubeObject, V>(store: Store<T>, make: (objects: Iterable<T>) => V): (() => V) => {

@@ -4,13 +4,14 @@ import type { Registry } from 'prom-client'
 import type { ModelDeployment } from '../api/modeldeployment.ts'
 import { Consistency } from '../controller/consistency.ts'
 import { Controller, type Outcome } from '../controller/controller.ts'
-import { Applier } from '../kube/apply.ts'
+import { Applier, NameConflictError } from '../kube/apply.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { firstDifference, withIntent } from '../kube/drift.ts'
-import { isForbidden, isNotFound } from '../kube/errors.ts'
+import { isForbidden, isInvalid, isNotFound } from '../kube/errors.ts'
 import { keyFor, splitKey } from '../kube/key.ts'
 import {
   deployments,
+  networkpolicies,
   poddisruptionbudgets,
   rolebindings,
   roles,
@@ -18,12 +19,12 @@ import {
   services,
   type Deployment,
   type ResourceType,
-  type Service,
 } from '../kube/resources.ts'
 import type { Store } from '../kube/store.ts'
 import type { Desired, KubeObject } from '../kube/types.ts'
 import type { Logger } from '../telemetry/log.ts'
-import { isRouters, routerChildren, routerDeployment, routerName, type RouterRelease } from './desired.ts'
+import { applyChildren, applyPolicies, type ChildCaches } from './children.ts'
+import { isRouters, routerDeployment, routerName, type RouterRelease } from './desired.ts'
 
 /** The index of ModelDeployments by namespace. */
 export const byNamespace = 'namespace'
@@ -35,13 +36,12 @@ export interface RouterControllerOptions {
   readonly registry: Registry
   readonly release: RouterRelease
   readonly modelDeployments: ResourceType<ModelDeployment>
-  readonly caches: {
+  readonly caches: ChildCaches & {
     /** Made with `namespaceIndex`. */
     readonly modelDeployments: Store<ModelDeployment>
     readonly deployments: Store<Deployment>
-    readonly services: Store<Service>
   }
-  /** How often routers are looked at though nothing happened: their roles are not watched. */
+  /** How often routers are looked at though nothing happened. */
   readonly resyncMs: number
   /** What stands in the way of a namespace's routers has changed. */
   readonly onProblem: (namespace: string, problem: RouterProblem | undefined) => void
@@ -60,7 +60,12 @@ export const routerController = (options: RouterControllerOptions): Controller =
   const { client, log, registry, caches } = options
   const consistency = new Consistency()
   consistency.track(deployments, caches.deployments)
+  consistency.track(serviceaccounts, caches.serviceAccounts)
+  consistency.track(roles, caches.roles)
+  consistency.track(rolebindings, caches.roleBindings)
   consistency.track(services, caches.services)
+  consistency.track(poddisruptionbudgets, caches.disruptionBudgets)
+  consistency.track(networkpolicies, caches.networkPolicies)
   const applier = new Applier({
     client,
     log,
@@ -75,13 +80,20 @@ export const routerController = (options: RouterControllerOptions): Controller =
     reconcile: (key, { log: keyLog, signal }) =>
       reconcile({ ...options, log: keyLog, applier, consistency }, splitKey(key).namespace ?? '', signal),
   })
-  // Only what changes the need: every other change of every ModelDeployment would be a look at roles that are not cached.
+  // Only what changes the need: every other change of every ModelDeployment would be a look at all of the routers.
   caches.modelDeployments.subscribe(({ type, object, old }) => {
     const now = type !== 'deleted' && needsRouters(object)
     if (now !== (old !== undefined && needsRouters(old))) controller.queue.add(keyOf(object.metadata.namespace))
   })
-  controller.watch(caches.deployments, (object) => (isRouters(object) ? keyOf(object.metadata.namespace) : undefined))
-  controller.watch(caches.services, (object) => (isRouters(object) ? keyOf(object.metadata.namespace) : undefined))
+  const ofRouters = (object: KubeObject) =>
+    object.metadata.name === routerName ? keyOf(object.metadata.namespace) : undefined
+  controller.watch(caches.deployments, ofRouters)
+  controller.watch(caches.serviceAccounts, ofRouters)
+  controller.watch(caches.roles, ofRouters)
+  controller.watch(caches.roleBindings, ofRouters)
+  controller.watch(caches.services, ofRouters)
+  controller.watch(caches.disruptionBudgets, ofRouters)
+  controller.watch(caches.networkPolicies, ({ metadata: { namespace } }) => keyOf(namespace))
   return controller
 }
 
@@ -110,12 +122,15 @@ const reconcile = async (context: Context, namespace: string, signal: AbortSigna
       onProblem(namespace, { kind: 'NameConflict', message })
       return { requeueAfterMs: lookAgainMs }
     }
-    await applyChildren(context, namespace, deployment, signal)
+    const owner = { namespace, uid: deployment.metadata.uid ?? '' }
+    await applyChildren(context.applier, caches, owner, signal)
+    await applyPolicies(context, caches, owner, context.release.network, signal)
     onProblem(namespace, undefined)
   } catch (error) {
     if (isForbidden(error) && error.causes.some((cause) => cause.reason === 'NamespaceTerminating')) return undefined
-    if (error instanceof Error && (isForbidden(error) || error.name === 'NameConflictError'))
-      onProblem(namespace, { kind: isForbidden(error) ? 'WriteRefused' : 'NameConflict', message: error.message })
+    // What is invalid are settings of the routers that only the API server can judge.
+    if (isForbidden(error) || isInvalid(error)) onProblem(namespace, { kind: 'WriteRefused', message: error.message })
+    else if (error instanceof NameConflictError) onProblem(namespace, { kind: 'NameConflict', message: error.message })
     throw error
   }
   return { requeueAfterMs: context.resyncMs }
@@ -192,22 +207,6 @@ const isSetByOthers = ({ metadata }: KubeObject): boolean =>
   ((metadata.managedFields ?? []) as readonly ManagedFields[]).some(
     ({ manager, fieldsV1 }) => manager !== 'slipway' && fieldsV1?.['f:spec']?.['f:replicas'] !== undefined,
   )
-
-const applyChildren = async (
-  { applier, caches }: Context,
-  namespace: string,
-  deployment: KubeObject,
-  signal: AbortSignal,
-): Promise<void> => {
-  const children = routerChildren({ namespace, uid: deployment.metadata.uid ?? '' })
-  const why = 'the routers need it'
-  // First who they are and what they may see, then the rest.
-  await applier.applyIfDifferent(serviceaccounts, undefined, children.serviceAccount, { why, signal })
-  await applier.applyIfDifferent(roles, undefined, children.role, { why, signal })
-  await applier.applyIfDifferent(rolebindings, undefined, children.roleBinding, { why, signal })
-  await applier.applyIfDifferent(services, caches.services, children.service, { why, signal })
-  await applier.applyIfDifferent(poddisruptionbudgets, undefined, children.disruptionBudget, { why, signal })
-}
 
 /** Deletes the Deployment, and with it all that it owns, when the API server itself knows nobody who needs it. */
 const takeAway = async (

@@ -1,13 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
 import { routerChildren, routerDeployment, routerLabels } from './desired.ts'
 
-const { spec } = routerDeployment('shop', {
+const release = {
   agentImage: 'operator@sha256:1',
   envoyImage: 'envoy@sha256:2',
   replicas: 2,
   resources: { agent: { limits: { memory: '1Mi' } }, envoy: { limits: { memory: '2Mi' } } },
+  placement: {},
   logLevel: 'info',
-})
+}
+const { spec } = routerDeployment('shop', release)
 const pod = spec.template.spec
 const containers = [...pod.initContainers, ...pod.containers]
 const named = (name: string) => containers.find((c) => c.name === name)
@@ -35,6 +37,25 @@ describe('a router pod', () => {
     expect(named('envoy')).toMatchObject({ restartPolicy: 'Always', image: 'envoy@sha256:2' })
     expect(pod.containers.map(({ name }) => name)).toEqual(['agent'])
   })
+})
+
+test('routers run where whoever installs says, and stay spread and quick to leave a lost node', () => {
+  const placement = {
+    imagePullSecrets: [{ name: 'registry' }],
+    nodeSelector: { disk: 'ssd' },
+    tolerations: [{ key: 'edge', operator: 'Exists' }],
+    affinity: { podAntiAffinity: {} },
+    priorityClassName: 'high',
+  }
+  const placed = routerDeployment('shop', { ...release, placement }).spec.template.spec
+  expect(placed).toMatchObject({ ...placement, tolerations: [...placement.tolerations, ...pod.tolerations] })
+  expect(pod.tolerations).toHaveLength(2)
+  expect(placed.topologySpreadConstraints).toEqual(pod.topologySpreadConstraints)
+})
+
+test('settings that are not given leave no trace: an upgrade of the operator alone rolls no routers', () => {
+  for (const field of ['imagePullSecrets', 'nodeSelector', 'affinity', 'priorityClassName'])
+    expect(pod).not.toHaveProperty(field)
 })
 
 test('an upgrade of routers takes an old one away only when a new one has been ready for a while', () => {

@@ -3,6 +3,8 @@
 import { agentPort } from '../api/routerstate.ts'
 import { withNodeLoss } from '../kube/tolerations.ts'
 import type { KubeObject } from '../kube/types.ts'
+import type { RouterPlacement } from './placement.ts'
+import type { NetworkRules } from './policies.ts'
 
 /** Everything of the routers of a namespace has this name. */
 export const routerName = 'slipway-router'
@@ -21,6 +23,9 @@ export interface RouterRelease {
   /** How many router pods a namespace gets; an autoscaler may change it afterwards. */
   readonly replicas: number
   readonly resources: { readonly agent: object; readonly envoy: object }
+  readonly placement: RouterPlacement
+  /** Without them there are no NetworkPolicies. */
+  readonly network?: NetworkRules
   readonly logLevel: string
 }
 
@@ -72,12 +77,13 @@ export const routerDeployment = (namespace: string, release: RouterRelease) => (
  * Envoy is a native sidecar (KEP-753): the kubelet sends it SIGTERM only after the agent has drained it and ended. The
  * other way round nothing would hold Envoy back, which ends at once on SIGTERM.
  */
-const podSpec = ({ agentImage, envoyImage, resources, logLevel }: RouterRelease) => ({
+const podSpec = ({ agentImage, envoyImage, resources, placement, logLevel }: RouterRelease) => ({
+  ...placement,
   serviceAccountName: routerName,
   automountServiceAccountToken: false,
   enableServiceLinks: false,
   terminationGracePeriodSeconds: terminationGraceSeconds,
-  tolerations: withNodeLoss(undefined, leftAfterSeconds),
+  tolerations: withNodeLoss(placement.tolerations, leftAfterSeconds),
   securityContext: {
     runAsNonRoot: true,
     runAsUser: user,

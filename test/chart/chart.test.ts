@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { V1DeploymentSpec, V1NetworkPolicySpec, V1ServiceSpec } from '@kubernetes/client-node'
 import { load } from 'js-yaml'
 import { routerChildren } from '../../operator/routers/desired.ts'
+import { readPlacement } from '../../operator/routers/placement.ts'
 import { chart, helm, only, podSpecs, render, template } from './helm.ts'
 
 const kindsOf = (objects: readonly { kind: string }[]): string[] => objects.map(({ kind }) => kind).toSorted()
@@ -117,8 +118,76 @@ describe('images', () => {
     expect(JSON.parse(told('SLIPWAY_ENVOY_RESOURCES'))).toHaveProperty('limits.memory')
   })
 
+  test('of Envoy may come from a registry of its own, such as the official one', async () => {
+    const envoyOf = async (settings: string[]): Promise<string | undefined> =>
+      podSpecs(await render(settings))[0]?.spec.containers[0]?.env?.find(({ name }) => name === 'SLIPWAY_ENVOY_IMAGE')
+        ?.value
+    const ours = 'imageRegistry=reg:5000/x'
+    const official = ['router.envoy.image.registry=docker.io', 'router.envoy.image.repository=envoyproxy/envoy']
+    expect(await envoyOf([ours])).toMatch(/^reg:5000\/x\/slipway-envoy:/)
+    expect(await envoyOf([ours, ...official, 'router.envoy.image.tag=v1.40.0'])).toBe(
+      'docker.io/envoyproxy/envoy:v1.40.0',
+    )
+    expect(await envoyOf([ours, ...official, `router.envoy.image.digest=${digest}`])).toBe(
+      `docker.io/envoyproxy/envoy@${digest}`,
+    )
+  })
+
   test('by a digest that is none are refused', async () => {
     await expect(render(['image.digest=sha256:abc'])).rejects.toThrow('/image/digest')
+    const envoy = render(['router.envoy.image.digest=1.40.0'])
+    await expect(envoy).rejects.toThrow('/router/envoy/image/digest')
+  })
+})
+
+describe('settings of the routers', () => {
+  const placement = async (settings: string[] = []): Promise<unknown> => {
+    const [operator] = podSpecs(await render(settings))
+    const env = operator?.spec.containers[0]?.env ?? []
+    return JSON.parse(env.find(({ name }) => name === 'SLIPWAY_ROUTER_PLACEMENT')?.value ?? '')
+  }
+
+  test('reach the operator, which takes them as they come', async () => {
+    const nodes = 'router.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]'
+    const given = await placement([
+      'router.imagePullSecrets[0].name=registry',
+      'router.nodeSelector.disk=ssd',
+      'router.tolerations[0].key=edge',
+      'router.tolerations[0].operator=Exists',
+      `${nodes}.weight=1`,
+      'router.priorityClassName=high',
+    ])
+    expect(given).toMatchObject({
+      imagePullSecrets: [{ name: 'registry' }],
+      nodeSelector: { disk: 'ssd' },
+      tolerations: [{ key: 'edge', operator: 'Exists' }],
+      affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1 }] } },
+      priorityClassName: 'high',
+    })
+    expect(readPlacement(JSON.stringify(given))).toEqual({ placement: given })
+  })
+
+  test('are none as the chart comes, and those of the operator are not theirs', async () => {
+    const mine = ['nodeSelector.disk=ssd', 'priorityClassName=high', 'imagePullSecrets[0].name=registry']
+    for (const settings of [[], mine])
+      expect(readPlacement(JSON.stringify(await placement(settings)))).toEqual({ placement: {} })
+  })
+
+  test.each([
+    ['router.nodeSelector.disk=1', '/router/nodeSelector/disk'],
+    ['router.tolerations[0].key=edge,router.tolerations[0].operator=Is', '/router/tolerations/0/operator'],
+    ['router.tolerations[0].effect=Never', '/router/tolerations/0/effect'],
+    ['router.tolerations[0].keys=edge', '/router/tolerations/0'],
+    ['router.affinity.nodes=near', '/router/affinity'],
+    ['router.priorityClassName=Very High', '/router/priorityClassName'],
+    ['router.imagePullSecrets={registry}', '/router/imagePullSecrets/0'],
+    ['router.envoy.resources.limits.memory=lots', '/router/envoy/resources/limits/memory'],
+    ['router.envoy.resources.limit.memory=1Gi', '/router/envoy/resources'],
+    ['networkPolicy.usersFrom[0].namespace=shop', '/networkPolicy/usersFrom/0'],
+    ['networkPolicy.direct=never', '/networkPolicy/direct'],
+    ['router.agent.resources.requests.cpu=-1', '/router/agent/resources/requests/cpu'],
+  ])('%s is refused by its field', async (setting, field) => {
+    await expect(render([setting])).rejects.toThrow(`at '${field}'`)
   })
 })
 
@@ -300,7 +369,7 @@ describe('the operator', () => {
     const closed = only(await render(settings), 'NetworkPolicy').spec as V1NetworkPolicySpec
     expect(closed.ingress).toEqual([])
     expect(closed.egress?.flatMap(({ ports = [] }) => ports.map(({ port }) => port))).toEqual([
-      53, 53, 443, 6443, 9902, 8080,
+      53, 53, 443, 6443, 9902, 20_000, 8080, 9000,
     ])
     const named = [...settings, 'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch']
     const open = only(await render(named), 'NetworkPolicy').spec as V1NetworkPolicySpec

@@ -30,13 +30,27 @@ app.kubernetes.io/component: operator
 {{/* An image by digest or tag. Takes (dict "image" <values> "root" $). */}}
 {{- define "slipway.image" -}}
 {{- $repository := .image.repository -}}
-{{- with .root.Values.imageRegistry -}}
+{{- with .image.registry | default .root.Values.imageRegistry -}}
 {{- $repository = printf "%s/%s" . $repository -}}
 {{- end -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $repository .image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the operator puts into the routers' pods as it is, as JSON. */}}
+{{- define "slipway.routerPlacement" -}}
+{{- pick .Values.router "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" | toJson -}}
+{{- end -}}
+
+{{/* What the operator makes the NetworkPolicies of namespaces with routers from, as JSON; empty for none. */}}
+{{- define "slipway.networkRules" -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $rules := pick .Values.networkPolicy "usersFrom" "metricsFrom" "direct" "apiServerPorts" -}}
+{{- $labels := include "slipway.selector" . | fromYaml -}}
+{{- merge (dict "operatorNamespace" .Release.Namespace "operatorLabels" $labels) $rules | toJson -}}
 {{- end -}}
 {{- end -}}
 
@@ -99,21 +113,29 @@ are not among them. Server-side apply is patch, and create where the object is n
   verbs: [get, list, watch]
 # What routers need: an account that may look at ModelDeployments and EndpointSlices. Nobody can give a right that he
 # does not have, so this gives nobody anything that is not listed here. They go with the Deployment that owns them.
-# Each is one object of a namespace, and always of the same name.
+# Each is one object of a namespace, and always of the same name: of others nothing is seen either.
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [create]
 - apiGroups: [""]
   resources: [serviceaccounts]
   resourceNames: [slipway-router]
-  verbs: [get, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [create]
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   resourceNames: [slipway-router]
-  verbs: [get, patch]
+  verbs: [get, list, watch, patch]
+# Who may reach the routers and the pods of models, where networkPolicy.enabled says so; taken away where it says so no more.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  resourceNames: [slipway-router, slipway-runtime]
+  verbs: [patch, delete]
 # Those of the routers, and of every ModelDeployment with more than one pod: a drained node takes one at a time.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import {
   deployments,
+  networkpolicies,
   poddisruptionbudgets,
   rolebindings,
   roles,
@@ -8,6 +9,7 @@ import {
   services,
   type ResourceType,
 } from '../../../operator/kube/resources.ts'
+import type { KubeObject } from '../../../operator/kube/types.ts'
 import { helmPath, kubectlPath } from '../../cluster/binaries.ts'
 import { shellFor } from '../../kit/shell.ts'
 import { kubeconfig } from '../kube/server.ts'
@@ -48,14 +50,22 @@ const kubectl = async (...args: string[]): Promise<string> => {
 
 const service = (name: string) => stage.client.find(services, stage.namespace, name)
 const routerDeployment = () => stage.client.find(deployments, stage.namespace, 'slipway-router')
-const belongings: readonly ResourceType[] = [
-  deployments,
-  serviceaccounts,
-  roles,
-  rolebindings,
-  poddisruptionbudgets,
-  services,
-]
+/** What the routers have beside their Deployment, and something that somebody might write into it. */
+const edits: ReadonlyMap<ResourceType, object> = new Map<ResourceType, object>([
+  [serviceaccounts, { automountServiceAccountToken: true }],
+  [roles, { rules: [] }],
+  [rolebindings, { subjects: [] }],
+  [poddisruptionbudgets, { spec: { maxUnavailable: 0 } }],
+  [services, { spec: { selector: { 'app.kubernetes.io/name': 'somebody-else' } } }],
+])
+const belongings: readonly ResourceType[] = [deployments, ...edits.keys()]
+
+/** What an object says, without what the server keeps about it. */
+const saying = (object: KubeObject | undefined): string => {
+  if (object === undefined) return 'nothing'
+  const { metadata, status: _, ...rest } = object as KubeObject & { status?: object }
+  return JSON.stringify([metadata.labels, metadata.ownerReferences, rest])
+}
 
 /** Where the Service sends users: a revision, or the routers with their port. */
 const destination = async (name: string): Promise<string | undefined> => {
@@ -225,28 +235,90 @@ describe('an object that changes its mode', () => {
 })
 
 describe('routers', () => {
-  test('whose number somebody else has set keep it, also when their image changes', async () => {
+  test('whose number somebody else has set keep it, also when their image and the nodes they may run on change', async () => {
     await kubectl('scale', 'deployment/slipway-router', '--replicas=3')
     await eventually('three routers are there', async () => routers.pods().length === 3)
     await operator.stop()
-    operator = await stage.start({ environment: { ...environment, SLIPWAY_ENVOY_IMAGE: 'registry.test/envoy:2' } })
+    const tolerations = [{ key: 'edge', operator: 'Exists' }]
+    const placement = { nodeSelector: { disk: 'ssd' }, tolerations, imagePullSecrets: [{ name: 'registry' }] }
+    const settings = {
+      SLIPWAY_ENVOY_IMAGE: 'registry.test/envoy:2',
+      SLIPWAY_ROUTER_PLACEMENT: JSON.stringify(placement),
+    }
+    operator = await stage.start({ environment: { ...environment, ...settings } })
     await eventually('the new image is rolled out', async () => {
       const { spec: own, status } = (await routerDeployment()) ?? {}
       const image = own?.template.spec?.initContainers?.find((c) => c.name === 'envoy')?.image
       return image === 'registry.test/envoy:2' && status?.updatedReplicas === 3 && status.replicas === 3
     })
-    expect((await routerDeployment())?.spec?.replicas).toBe(3)
+    const { replicas, template } = (await routerDeployment())?.spec ?? {}
+    expect(replicas).toBe(3)
+    expect(template?.spec).toMatchObject({
+      nodeSelector: placement.nodeSelector,
+      imagePullSecrets: placement.imagePullSecrets,
+      tolerations: expect.arrayContaining(tolerations),
+    })
   })
 
-  test('that somebody edits or deletes are made again as they were', async () => {
-    const role = () => stage.client.find(roles, stage.namespace, 'slipway-router')
-    const before = [(await service('slipway-router'))?.spec?.ports, (await role())?.rules]
-    await kubectl('delete', 'service/slipway-router')
-    await kubectl('delete', 'role/slipway-router')
-    await eventually('both are there again', async () => {
-      return (await service('slipway-router')) !== undefined && (await role()) !== undefined
+  test('with settings that the API server refuses stay as they are, and whoever needs them is told which and why', async () => {
+    await operator.stop()
+    const settings = { SLIPWAY_ROUTER_PLACEMENT: '{"priorityClassName":"Very High"}' }
+    operator = await stage.start({ environment: { ...environment, ...settings } })
+    const refused = await eventually('the operator says why', () =>
+      operator.log.find(({ message, 'error.message': why = '' }) => `${message} ${why}`.includes('priorityClassName')),
+    )
+    expect(JSON.stringify(refused)).toContain('Very High')
+    const image = (await routerDeployment())?.spec?.template.spec?.initContainers?.find(
+      (c) => c.name === 'envoy',
+    )?.image
+    expect(image).toBe('registry.test/envoy:2')
+    await stage.apply('late', spec('v1'))
+    await stage.until('late', 'is told', (object) =>
+      (object.status?.conditions ?? []).some(({ message = '' }) => message.includes('priorityClassName')),
+    )
+    await kubectl('delete', 'modeldeployment/late')
+    await operator.stop()
+    operator = await stage.start({ environment })
+    await eventually('what was set before and is not any more has gone', async () => {
+      const pod = (await routerDeployment())?.spec?.template.spec
+      return pod?.nodeSelector === undefined && pod?.tolerations?.every(({ key }) => key !== 'edge')
     })
-    expect([(await service('slipway-router'))?.spec?.ports, (await role())?.rules]).toEqual(before)
+  })
+
+  test('that somebody edits or deletes are made again at once as they were, all that belongs to them', async () => {
+    await operator.stop()
+    const rules = {
+      usersFrom: [],
+      metricsFrom: [{ namespaceSelector: { matchLabels: { team: 'watch' } } }],
+      direct: true,
+      apiServerPorts: [6443],
+      operatorNamespace: 'slipway-system',
+      operatorLabels: { 'app.kubernetes.io/name': 'slipway' },
+    }
+    const network = { SLIPWAY_NETWORK_POLICY: JSON.stringify(rules) }
+    operator = await stage.start({ environment: { ...network, SLIPWAY_RESYNC_INTERVAL: '1h' } })
+    const policies = async (): Promise<string[]> => {
+      const { items } = await stage.client.list(networkpolicies, { namespace: stage.namespace })
+      return items.map(({ metadata }) => metadata.name).toSorted()
+    }
+    await eventually('the network policies are there', async () => (await policies()).length === 2)
+    expect(await policies()).toEqual(['slipway-router', 'slipway-runtime'])
+    const looks = () => operator.metric('controller_runtime_reconcile_total', { controller: 'router' })
+    await eventually('the routers were looked at', async () => (await looks()) > 0)
+    const find = (type: ResourceType) => stage.client.find(type, stage.namespace, 'slipway-router')
+    for (const [type, edit] of [...edits, [networkpolicies, { spec: { ingress: [] } }] as const]) {
+      const before = await find(type)
+      await kubectl('patch', type.plural, 'slipway-router', '--type=merge', '-p', JSON.stringify(edit))
+      await eventually(`${type.kind} is as it was`, async () => saying(await find(type)) === saying(before))
+      await kubectl('delete', type.plural, 'slipway-router')
+      await eventually(`${type.kind} is there again`, async () => {
+        const now = await find(type)
+        return now !== undefined && now.metadata.uid !== before?.metadata.uid
+      })
+    }
+    await operator.stop()
+    operator = await stage.start({ environment })
+    await eventually('the network policies are gone with their switch', async () => (await policies()).length === 0)
   })
 
   test('are left by an object in mode Direct when its clients have had time to go', async () => {
