@@ -4,14 +4,22 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { directRun, sameFloats } from '../kit/directrun.ts'
 import { e2e, type E2E } from '../kit/e2e.ts'
+import { countInterval } from '../kit/binomial.ts'
+import { grpcRequest, startGrpcTraffic, type GrpcTraffic } from '../kit/grpcstream.ts'
+import { installSlipway } from '../kit/install.ts'
 import { killOperator } from '../kit/kill.ts'
 import { applyModel, conditionOf, directly, getModel, serves, waitForModel } from '../kit/model.ts'
 import { predict } from '../kit/predict.ts'
 import { startStream, type StreamSummary } from '../kit/stream.ts'
+import type { Counted, GrpcSummary } from '../modelstore/grpcstream.ts'
 import { give } from '../integration/cli/session.ts'
 
 const request = readFileSync('examples/silero/request.json', 'utf8')
 const routerPods = ['-l', 'app.kubernetes.io/name=slipway-router']
+
+interface RouterPod {
+  readonly spec: { readonly tolerations: readonly { readonly key?: string }[] }
+}
 
 let world: E2E
 beforeAll(async () => {
@@ -37,7 +45,28 @@ const stream = (name: string, keepAlive: boolean) =>
     keepAlive,
   })
 
-const lost = ({ failed, failures }: StreamSummary) => ({ failed, failures })
+/** gRPC through the Service's port for it. A stream of 10 messages lasts a second and more. */
+const grpc = (name: string, rate = 20) =>
+  startGrpcTraffic(world.shell, world.namespace, name, world.images.modelstore, {
+    address: 'vad:9000',
+    request: grpcRequest('vad', request),
+    rate,
+    messages: 10,
+  })
+
+/** Stops the client, and holds it to what a gRPC client may expect: all of it was answered, streams to their last message. */
+const nothingLost = async (running: GrpcTraffic): Promise<GrpcSummary> => {
+  const summary = await running.stop()
+  console.log(JSON.stringify(summary))
+  for (const counted of Object.values(summary) as Counted[]) {
+    expect(lost(counted)).toEqual(none)
+    expect(counted.ok).toBe(counted.sent)
+    expect(counted.ok).toBeGreaterThan(0)
+  }
+  return summary
+}
+
+const lost = ({ failed, failures }: StreamSummary | Counted) => ({ failed, failures })
 const none = { failed: 0, failures: [] }
 
 /** What the Service points at: a revision, or routers. */
@@ -71,9 +100,10 @@ describe('a model behind routers', () => {
     })
   })
 
-  test('loses no request from v5 to v6 by canary and back, with the operator killed on the way, and the shares are verified', async () => {
+  test('loses no request and no gRPC call from v5 to v6 by canary and back, with the operator killed on the way, and the shares are verified', async () => {
     const v5 = (await getModel(world.shell, world.namespace, 'vad')).status?.stable?.revision ?? ''
     const streams = await Promise.all([stream('kept', true), stream('fresh', false)])
+    const calls = await grpc('calls')
     const rollout = {
       // Held there by hand, so that the shares can be looked at.
       steps: [{ weight: 20, minDuration: '1s', gate: 'Manual' }],
@@ -93,8 +123,18 @@ describe('a model behind routers', () => {
     console.log(seen.out)
     expect(seen.out).toMatch(/stable +v5 +vad-\w+ +80% +[\d.]+% \([\d.]+% to [\d.]+%\) +0 of [1-9]/)
     expect(seen.out).toMatch(/candidate +v6 +vad-\w+ +20% +[\d.]+% \([\d.]+% to [\d.]+%\) +0 of [1-9]/)
+    // Every call of this one is made at these shares.
+    const atTwenty = await grpc('calls-20', 100)
     const { revision = '' } = shared.status?.candidate ?? {}
     await waitFor('waiting at its gate', ({ status }) => status?.candidate?.substep === 'Gate')
+    await world.until('gRPC clients have met both', async () => {
+      const seen = await atTwenty.changes()
+      return seen.includes('"v5"') && seen.includes('"v6"')
+    })
+    const { unary } = await nothingLost(atTwenty)
+    const [least, most] = countInterval(unary.sent, 0.2, 1e-6)
+    expect(unary.byVersion['v6']).toBeGreaterThanOrEqual(least)
+    expect(unary.byVersion['v6']).toBeLessThanOrEqual(most)
     const command = JSON.stringify({ id: 'go', op: 'promote', candidate: revision })
     await world.shell.kubectl(['annotate', 'mdep', 'vad', '-n', world.namespace, `slipway.dev/command=${command}`])
     const there = (await waitFor('Ready with v6', serves('v6'))).status?.stable?.revision ?? ''
@@ -106,6 +146,8 @@ describe('a model behind routers', () => {
       expect(lost(summary)).toEqual(none)
       expect(Object.keys(summary.byRevision).toSorted()).toEqual([v5, there].toSorted())
     }
+    const { messages } = await nothingLost(calls)
+    expect(Object.keys(messages.byVersion).toSorted()).toEqual(['v5', 'v6'])
   })
 
   test('loses no request when a third version comes in the middle of a canary, and the second is dropped without blame', async () => {
@@ -127,8 +169,9 @@ describe('a model behind routers', () => {
     for (const running of streams) expect(lost(await running.stop())).toEqual(none)
   })
 
-  test('loses no request while a router pod is deleted and another takes its place', async () => {
+  test('loses no request and no gRPC call while a router pod is deleted and another takes its place', async () => {
     const streams = await Promise.all([stream('kept-2', true), stream('fresh-2', false)])
+    const calls = await grpc('calls-2')
     const [first = ''] = (
       await world.shell.kubectl(['get', 'pods', '-n', world.namespace, ...routerPods, '-o', 'name'])
     ).split('\n')
@@ -142,6 +185,27 @@ describe('a model behind routers', () => {
       '--timeout=90s',
     ])
     for (const running of streams) expect(lost(await running.stop())).toEqual(none)
+    await nothingLost(calls)
+  })
+
+  test('loses no request and no gRPC call while values of the chart change where routers run', async () => {
+    const streams = await Promise.all([stream('kept-values', true), stream('fresh-values', false)])
+    const calls = await grpc('calls-values')
+    const values = ['router.tolerations[0].key=edge', 'router.tolerations[0].operator=Exists']
+    await installSlipway(world.shell, world.images, ['resyncInterval=1s', ...values])
+    await world.until('new routers have taken the place of all old ones', async () => {
+      const { items } = await world.shell.json<{ items: RouterPod[] }>([
+        'get',
+        'pods',
+        '-n',
+        world.namespace,
+        ...routerPods,
+      ])
+      return items.length === 2 && items.every(({ spec }) => spec.tolerations.some(({ key }) => key === 'edge'))
+    })
+    await waitFor('Ready with v5', serves('v5'))
+    for (const running of streams) expect(lost(await running.stop())).toEqual(none)
+    await nothingLost(calls)
   })
 
   test('loses no request on its way to mode Direct and back to the routers', async () => {

@@ -54,12 +54,46 @@ export const startStream = async (
   options: StreamOptions,
 ): Promise<Stream> => {
   await addressAnswers(shell, namespace, options.url)
+  await startClient(shell, namespace, name, image, {
+    ...options,
+    program: 'stream',
+    env: {
+      STREAM_URL: options.url,
+      STREAM_BODY: options.request,
+      STREAM_RATE: String(options.rate),
+      STREAM_SECONDS: String(options.seconds),
+      STREAM_KEEP_ALIVE: String(options.keepAlive),
+      STREAM_TIMEOUT_MS: String(options.timeoutMs ?? 60_000),
+    },
+  })
+  return {
+    changes: () => shell.kubectl(['logs', '-n', namespace, name]),
+    stop: () => stopStream(shell, namespace, name),
+  }
+}
+
+export interface ClientOptions {
+  /** Of test/modelstore/main.ts. */
+  readonly program: string
+  readonly env: Readonly<Record<string, string>>
+  readonly node?: string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** Starts a client pod and returns when it runs. */
+export const startClient = async (
+  shell: Shell,
+  namespace: string,
+  name: string,
+  image: string,
+  { program, env, node, labels = {} }: ClientOptions,
+): Promise<void> => {
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace, labels: options.labels ?? {} },
+    metadata: { name, namespace, labels },
     spec: {
-      ...(options.node !== undefined && { nodeSelector: { 'kubernetes.io/hostname': options.node } }),
+      ...(node !== undefined && { nodeSelector: { 'kubernetes.io/hostname': node } }),
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 30,
@@ -67,29 +101,22 @@ export const startStream = async (
         {
           name: 'stream',
           image,
-          args: ['stream'],
-          env: Object.entries({
-            STREAM_URL: options.url,
-            STREAM_BODY: options.request,
-            STREAM_RATE: String(options.rate),
-            STREAM_SECONDS: String(options.seconds),
-            STREAM_KEEP_ALIVE: String(options.keepAlive),
-            STREAM_TIMEOUT_MS: String(options.timeoutMs ?? 60_000),
-          }).map(([key, value]) => ({ name: key, value })),
+          args: [program],
+          env: Object.entries(env).map(([key, value]) => ({ name: key, value })),
         },
       ],
     },
   }
   await shell.kubectl(['apply', '-f', '-'], JSON.stringify(pod))
   await shell.kubectl(['wait', '-n', namespace, `pod/${name}`, '--for=condition=Ready', '--timeout=60s'])
-  return {
-    changes: () => shell.kubectl(['logs', '-n', namespace, name]),
-    stop: () => stopStream(shell, namespace, name),
-  }
 }
 
 /** Ends a client pod: it finishes what it has under way, and its record is read. */
-export const stopStream = async (shell: Shell, namespace: string, name: string): Promise<StreamSummary> => {
+export const stopStream = async (shell: Shell, namespace: string, name: string): Promise<StreamSummary> =>
+  (await stopClient(shell, namespace, name)) as StreamSummary
+
+/** Ends a client pod. @returns what it printed last, as JSON */
+export const stopClient = async (shell: Shell, namespace: string, name: string): Promise<unknown> => {
   // It ends by itself when asked to, and its log is read while the pod is there: a pod that is deleted takes its
   // container away under a log that is being read. Its end may cut off the very exec that asked for it.
   const ask = ['exec', '-n', namespace, name, '--', 'node', '-e', 'process.kill(1, "SIGTERM")']
@@ -100,7 +127,7 @@ export const stopStream = async (shell: Shell, namespace: string, name: string):
   })
   const log = await shell.kubectl(['logs', '-n', namespace, name])
   await shell.kubectl(['delete', 'pod', name, '-n', namespace, '--wait=false'])
-  return summaryOf(log)
+  return JSON.parse(log.trim().split('\n').at(-1) ?? '')
 }
 
 /** Asks from inside the cluster until the address answers at all. @throws when it does not within half a minute */
@@ -114,9 +141,4 @@ const addressAnswers = async (shell: Shell, namespace: string, url: string): Pro
     })
     ask()`
   await shell.kubectl(['exec', '-n', namespace, 'deployment/model-store', '--', 'node', '-e', program, url])
-}
-
-const summaryOf = (log: string): StreamSummary => {
-  const last = log.trim().split('\n').at(-1) ?? ''
-  return JSON.parse(last) as StreamSummary
 }
