@@ -66,6 +66,11 @@ export class Consistency {
     return this.pending(key) === undefined
   }
 
+  /** The kind is gone, with all that was ever written of it: no key waits for it any more. */
+  forgetKind(type: ResourceType): void {
+    for (const writes of this.#written.values()) writes.delete(resourceName(type))
+  }
+
   /** The key's object is gone: nothing is waited for any more. */
   forget(key: string): void {
     this.#written.delete(key)

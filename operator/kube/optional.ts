@@ -5,17 +5,19 @@ import type { KubeClient } from './client.ts'
 import { sleep } from './delay.ts'
 import { apiVersionOf, type ResourceType } from './resources.ts'
 
-/** What fills one cache; a Reflector. */
+/** What fills one cache; a Reflector. It is run again after it was ended. */
 interface Follower {
   readonly store: { readonly synced: boolean; whenSynced(signal?: AbortSignal): Promise<void> }
   run(signal: AbortSignal): Promise<void>
+  /** Empties the cache, which counts as not filled until it is followed again. */
+  forget(): void
 }
 
 export interface OptionalFollowersOptions {
   readonly client: KubeClient
   /** All of one group and version; only together are they of use. */
   readonly types: readonly [ResourceType, ...ResourceType[]]
-  /** Called once, when they are first served. */
+  /** Called once, when they are first served. They are ended when they are no longer served, and run again when they are. */
   readonly followers: () => readonly Follower[]
   /** Called whenever it turns out that they are served now, with their caches filled, or no longer. */
   readonly onChange: () => void
@@ -32,7 +34,8 @@ export class OptionalFollowers {
   readonly #options: OptionalFollowersOptions
   readonly #known = Promise.withResolvers<void>()
   #isKnown = false
-  #following: Promise<unknown> | undefined
+  #followers: readonly Follower[] | undefined
+  #following: { readonly ended: Promise<unknown>; readonly stop: AbortController } | undefined
   #served = false
 
   constructor(options: OptionalFollowersOptions) {
@@ -72,25 +75,57 @@ export class OptionalFollowers {
       }
       await sleep(pollMs, signal)
     }
-    await this.#following
+    await this.#following?.ended
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { client, types, followers, onChange, log } = this.#options
+    const { client, types } = this.#options
     const [{ group, version }] = types
     const kinds = await client.servedKinds(group, version, { signal })
-    const served = types.every(({ kind }) => kinds.includes(kind))
-    if (served && this.#following === undefined) {
-      const started = followers()
-      this.#following = Promise.all(started.map((follower) => follower.run(signal)))
-      await Promise.all(started.map(({ store }) => store.whenSynced(signal)))
+    if (!types.every(({ kind }) => kinds.includes(kind))) {
+      // First the word, then the caches: whoever is woken by their emptying finds that nothing is served.
+      this.#say(false)
+      await this.#unfollow()
+    } else if (await this.#follow(signal)) this.#say(true)
+  }
+
+  /** @returns whether the caches are filled; they may go again while that is waited for, so it is not waited for ever */
+  async #follow(signal: AbortSignal): Promise<boolean> {
+    const { followers, pollMs = defaultPollMs } = this.#options
+    this.#followers ??= followers()
+    if (this.#following === undefined) {
+      const stop = new AbortController()
+      const either = AbortSignal.any([signal, stop.signal])
+      this.#following = { stop, ended: Promise.all(this.#followers.map((follower) => follower.run(either))) }
     }
+    const patience = AbortSignal.timeout(pollMs)
+    try {
+      const both = AbortSignal.any([signal, patience])
+      await Promise.all(this.#followers.map(({ store }) => store.whenSynced(both)))
+      return true
+    } catch (error) {
+      if (signal.aborted || !patience.aborted) throw error
+      return false
+    }
+  }
+
+  /** What was in the caches went with the kinds; should they come back, nothing of it is there. */
+  async #unfollow(): Promise<void> {
+    if (this.#following === undefined) return
+    this.#following.stop.abort()
+    await this.#following.ended
+    this.#following = undefined
+    for (const follower of this.#followers ?? []) follower.forget()
+  }
+
+  #say(served: boolean): void {
+    const { types, onChange, log } = this.#options
     const changed = served !== this.#served
     this.#served = served
     this.#isKnown = true
     this.#known.resolve()
     if (!changed) return
-    log.info(`${group}/${version} is ${served ? 'served' : 'no longer served'}`)
+    log.info(`${apiVersionOf(types[0])} is ${served ? 'served' : 'no longer served'}`)
     onChange()
   }
 }

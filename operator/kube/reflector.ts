@@ -97,7 +97,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
     return performance.now() - this.#lastHeardAt
   }
 
-  /** Works until the signal aborts, and only ends then. */
+  /** Works until the signal aborts, and only ends then. It may be run again afterwards. */
   async run(signal: AbortSignal): Promise<void> {
     const gauges = setInterval(() => this.#report(), 1000).unref()
     let state = start
@@ -110,6 +110,12 @@ export class Reflector<T extends KubeObject = KubeObject> {
       await this.#afterwards(next, performance.now() - startedAt, signal)
     }
     clearInterval(gauges)
+  }
+
+  /** Empties the store's part that this one fills: what it held is not there any more. Only while it does not run. */
+  forget(): void {
+    this.#collected.clear()
+    this.#scope.forget()
   }
 
   async #list(state: State & { at: 'Listing' }, signal: AbortSignal): Promise<Step<T>> {

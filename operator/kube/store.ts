@@ -22,8 +22,10 @@ export interface StoreScope<T> {
   apply(object: T): void
   delete(object: T): void
   bookmark(resourceVersion: string): void
+  /** Nothing is known any more: what was there goes, and it is not synced until it is replaced again. */
+  forget(): void
   readonly size: number
-  /** It has been replaced once. */
+  /** It has been replaced once, and not been forgotten since. */
   readonly synced: boolean
 }
 
@@ -76,7 +78,7 @@ export class Store<T extends KubeObject> {
     return this.#objects.size
   }
 
-  /** Every scope has been listed at least once; never false again after that. */
+  /** Every scope has been listed at least once; false again only when one is forgotten. */
   get synced(): boolean {
     return this.#scopes.size > 0 && [...this.#scopes.values()].every((scope) => scope.synced)
   }
@@ -138,6 +140,11 @@ export class Store<T extends KubeObject> {
       },
       bookmark: (resourceVersion) => {
         scope.resourceVersion = resourceVersion
+      },
+      forget: () => {
+        this.#replace([], inScope, false)
+        scope.resourceVersion = ''
+        scope.synced = false
       },
       get size() {
         return scope.size

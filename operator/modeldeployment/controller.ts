@@ -190,7 +190,7 @@ export const modelDeploymentControllers = (
       store: Store<T>,
       labelSelector?: string,
       fieldSelector?: string,
-    ): Follower =>
+    ): Reflector<T> =>
       new Reflector({ client, type, store, namespace, labelSelector, fieldSelector, log, registry, relistMs })
   const gatewayApi = new OptionalFollowers({
     client,
@@ -202,6 +202,7 @@ export const modelDeploymentControllers = (
         followIn(namespace)(grpcRoutes, caches.grpcRoutes, managedSelector),
       ]),
     onChange: () => {
+      if (!gatewayApi.served) for (const type of [httpRoutes, grpcRoutes]) consistency.forgetKind(type)
       for (const deployment of caches.modelDeployments.list())
         if (isAtGateway(deployment)) controller.queue.add(keyOf(deployment))
     },
