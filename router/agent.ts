@@ -32,6 +32,11 @@ export interface AgentOptions {
 /** Envoy wakes us with each answer; only what it does not say by itself, that a cluster serves, is asked for. */
 const firstPauseMs = 5
 const longestPauseMs = 1000
+/** A pass costs what all models cost. From so long on the agent rests as long as its pass took: half of its time at most. */
+const shortPassMs = 1
+const longestRestMs = 100
+/** An Envoy that has just been given many models has many listeners to be asked; one that hangs holds up no other. */
+const probesAtOnce = 16
 
 export class Agent {
   readonly #options: AgentOptions
@@ -67,7 +72,11 @@ export class Agent {
     // A store that is empty tells nobody that it is synced.
     void Promise.all([deployments.whenSynced(signal), slices.whenSynced(signal)]).then(this.#changed, () => {})
     for (let pauseMs = firstPauseMs; !signal.aborted;) {
+      const startedAt = performance.now()
       const settled = await this.#pass()
+      const tookMs = performance.now() - startedAt
+      // Envoy answers for each part of each model by itself: with many models one look takes in many answers.
+      if (tookMs > shortPassMs) await sleep(Math.min(3 * tookMs, longestRestMs), signal)
       pauseMs = settled ? longestPauseMs : Math.min(pauseMs * 2, longestPauseMs)
       if (await this.#pause(pauseMs, signal)) pauseMs = firstPauseMs
     }
@@ -213,24 +222,32 @@ export class Agent {
     log.info('Envoy serves everything that is wanted', { models: this.#models?.length })
   }
 
-  /** Probes each listener once. @returns which one does not answer as it has to, or undefined */
+  /** Probes each listener once, many at a time. @returns which one does not answer as it has to, or undefined */
   async #reach(): Promise<string | undefined> {
     const { publisher } = this.#options
     const { bootId } = publisher
     const reached = new Map<string, string>()
-    let unreached: string | undefined
-    for (const { setting } of this.#models ?? []) {
-      const { uid, name, port } = setting
-      const version = publisher.routesVersion(name)
+    const unreached: string[] = []
+    const waiting = (this.#models ?? []).flatMap(({ setting }) => {
+      const version = publisher.routesVersion(setting.name)
       // Without routes there is no listener.
-      if (version === undefined) continue
-      const failed = this.#isReached(setting, bootId) ? undefined : await probe(port, version)
-      if (failed === undefined) reached.set(uid, placeOf(setting, bootId))
-      // One that was refused is told as the problem of its model; the router is ready for all others.
-      else if (!this.#isRefused(setting)) unreached = failed
+      if (version === undefined) return []
+      if (!this.#isReached(setting, bootId)) return [{ setting, version }]
+      reached.set(setting.uid, placeOf(setting, bootId))
+      return []
+    })
+    const probeNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const { setting, version } = next
+        const failed = await probe(setting.port, version) // oxlint-disable-line no-await-in-loop -- some of these at a time
+        if (failed === undefined) reached.set(setting.uid, placeOf(setting, bootId))
+        // One that was refused is told as the problem of its model; the router is ready for all others.
+        else if (!this.#isRefused(setting)) unreached.push(failed)
+      }
     }
+    await Promise.all(Array.from({ length: probesAtOnce }, probeNext))
     this.#reached = reached
-    return unreached
+    return unreached.at(0)
   }
 
   #isReached(setting: Setting, bootId: string | undefined): boolean {

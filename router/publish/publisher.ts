@@ -18,6 +18,7 @@ export class Publisher implements DiscoveryListener {
   #known = new Known()
   #stream: DiscoveryStream | undefined
   #bootId: string | undefined
+  #logReadAt = -Infinity
   /** Called when Envoy has said something. */
   onNews: () => void = () => {}
 
@@ -79,10 +80,7 @@ export class Publisher implements DiscoveryListener {
       if (stream !== this.#stream) return false
       this.#bootId = bootId
     }
-    const wasCutOff = known.isCutOff
-    if (wasCutOff) await sleep(logFlushMs)
-    await this.#log.read()
-    if (wasCutOff) known.explain(this.#log.lastRefusal)
+    await this.#readLog(known)
     if (wanted === undefined) return true
     if (known.isWarming) {
       const warming = await this.#admin.warming()
@@ -92,6 +90,16 @@ export class Publisher implements DiscoveryListener {
     const { changes, settled } = plan(wanted, known)
     for (const change of changes) stream.send(known.sending(change))
     return settled
+  }
+
+  /** With many models a step follows the other within milliseconds; what Envoy logs need not be repeated as fast. */
+  async #readLog(known: Known): Promise<void> {
+    const wasCutOff = known.isCutOff
+    if (wasCutOff) await sleep(logFlushMs)
+    else if (performance.now() - this.#logReadAt < logFlushMs) return
+    await this.#log.read()
+    this.#logReadAt = performance.now()
+    if (wasCutOff) known.explain(this.#log.lastRefusal)
   }
 
   /** Why Envoy does not serve this model as it is wanted, where it has refused a part of it. */
