@@ -32,8 +32,8 @@ export interface AgentOptions {
 /** Envoy wakes us with each answer; only what it does not say by itself, that a cluster serves, is asked for. */
 const firstPauseMs = 5
 const longestPauseMs = 1000
-/** A pass costs what all models cost. From so long on the agent rests as long as its pass took: half of its time at most. */
-const shortPassMs = 1
+/** A pass costs what all models cost. With more than a few of them the agent rests three times as long as its pass took. */
+const fewModels = 10
 const longestRestMs = 100
 /** An Envoy that has just been given many models has many listeners to be asked; one that hangs holds up no other. */
 const probesAtOnce = 16
@@ -41,6 +41,8 @@ const probesAtOnce = 16
 export class Agent {
   readonly #options: AgentOptions
   #applied: ReadonlyMap<string, Applied> = new Map()
+  /** The same, once it is written down, or cannot be: only then others are told, for they act on it. */
+  #told: ReadonlyMap<string, Applied> = new Map()
   #decisions: readonly Decision[] = []
   #endpoints: Endpoints = new Map()
   /** Undefined while nobody has said anything: not the API server, and not an agent before this one. */
@@ -76,7 +78,7 @@ export class Agent {
       const settled = await this.#pass()
       const tookMs = performance.now() - startedAt
       // Envoy answers for each part of each model by itself: with many models one look takes in many answers.
-      if (tookMs > shortPassMs) await sleep(Math.min(3 * tookMs, longestRestMs), signal)
+      if ((this.#models?.length ?? 0) > fewModels) await sleep(Math.min(3 * tookMs, longestRestMs), signal)
       pauseMs = settled ? longestPauseMs : Math.min(pauseMs * 2, longestPauseMs)
       if (await this.#pause(pauseMs, signal)) pauseMs = firstPauseMs
     }
@@ -89,6 +91,7 @@ export class Agent {
     const inherited = await memory.read()
     if (inherited === undefined) return
     this.#applied = inherited.applied
+    this.#told = inherited.applied
     this.#endpoints = inherited.endpoints
     this.#models = [...inherited.applied.values()].map(({ setting }) => renderModel(setting, this.#endpoints, render))
     this.#noteWeights(this.#models)
@@ -127,7 +130,7 @@ export class Agent {
       decisions: this.#decisions,
       models: this.#models ?? [],
       weightsOf: (version) => this.#weights.of(version),
-      applied: this.#applied,
+      applied: this.#told,
       refusalOf: (model) => publisher.refusalOf(model),
       problem: synced
         ? (this.#trouble ?? this.#forgetful)
@@ -211,6 +214,7 @@ export class Agent {
       if (why !== this.#forgetful) log.warn(why, { error })
       this.#forgetful = why
     }
+    this.#told = this.#applied
   }
 
   #settled(unreached: string | undefined): void {

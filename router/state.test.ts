@@ -69,6 +69,16 @@ describe('the shares that a router says it gives', () => {
     expect(behind?.applied).toEqual(asked(setting))
   })
 
+  test('are told with the epoch only when that is written down: an end of the pod must not take back what others act on', () => {
+    const next = { ...withCanaryAt(500), epoch: setting.epoch + 1 }
+    // Envoy has the next one already.
+    const [ahead] = stateOf([withCanaryAt(0), next], 1).models
+    expect(ahead).toMatchObject({ appliedEpoch: setting.epoch, wantedEpoch: setting.epoch + 1 })
+    expect(ahead?.applied?.weights).toEqual(
+      Object.fromEntries(setting.revisions.flatMap(({ name, weight }) => (weight > 0 ? [[name, weight]] : []))),
+    )
+  })
+
   test('are known of the last eight versions, and of no model that has gone', () => {
     const weights = new RecentWeights()
     for (let i = 0; i < 10; i += 1) weights.note('a', `v${i}`, { x: i })

@@ -24,7 +24,7 @@ export interface StateInput {
   readonly models: readonly RenderedModel[]
   /** The shares that routes of this version gave, as long as it may be the one that Envoy has. */
   readonly weightsOf: (version: string) => Applied['weights'] | undefined
-  /** By uid. */
+  /** By uid: what has been applied and is written down, or cannot be. */
   readonly applied: ReadonlyMap<string, Applied>
   readonly refusalOf: (model: RenderedModel) => string | undefined
   /** Of the router as a whole. */
@@ -50,11 +50,11 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
   const { name, uid, port, epoch, mirror } = asked
   const model = input.models.find(({ setting }) => setting.uid === uid)
   const version = input.versionOf(name)
-  const appliedEpoch =
-    version === undefined || !input.isReached(model?.setting ?? asked) ? undefined : epochOf(version, uid)
+  const appliedEpoch = version === undefined ? undefined : appliedIn(version, model?.setting ?? asked, input)
   const why = problem ?? (model && input.refusalOf(model))
   const isCurrent = model !== undefined && version === model.routes.version
-  const setting = isCurrent ? model.setting : input.applied.get(uid)?.setting
+  const isTold = isCurrent && model.setting.epoch === appliedEpoch
+  const setting = isTold ? model.setting : input.applied.get(uid)?.setting
   const sharesAsked = setting?.epoch === appliedEpoch && setting !== undefined ? askedBy(setting) : undefined
   // What is wanted may be on its way still, and what was applied last may not have been noted yet.
   const weights =
@@ -72,6 +72,13 @@ const modelTraffic = ({ asked, problem }: Decision, input: StateInput): ModelTra
     ...(mirror && { shadow: revisionTraffic(asked, mirror.revision, 0, shadowName, input) }),
     ...(why !== undefined && { problem: why }),
   }
+}
+
+/** The epoch of Envoy's routes, but none that is not written down yet: after an end of this pod nobody would know of it. */
+const appliedIn = (version: string, setting: Setting, { applied, isReached }: StateInput): number | undefined => {
+  const [epoch, noted] = [epochOf(version, setting.uid), applied.get(setting.uid)?.setting.epoch]
+  if (epoch === undefined || noted === undefined || !isReached(setting)) return undefined
+  return Math.min(epoch, noted)
 }
 
 const askedBy = ({ revisions, mirror }: Setting): AppliedShares => ({
