@@ -208,6 +208,29 @@ describe('gRPC that a Gateway does not take', () => {
   })
 })
 
+describe('ten resyncs', () => {
+  test('of objects whose routes are accepted write nothing', async () => {
+    const [operator] = stage.running()
+    const looks = async (): Promise<number> =>
+      (await operator?.metric('controller_runtime_reconcile_total', { controller: 'modeldeployment' })) ?? 0
+    const more = async (count: number): Promise<void> => {
+      const before = await looks()
+      await eventually(`${count} more looks`, async () => (await looks()) >= before + count)
+    }
+    // The last word of a Gateway counts some seconds later, and is then written down.
+    for (const name of ['fraud', 'http'])
+      await stage.until(name, 'counts both routes', ({ status }) => status?.traffic?.routers?.acked === 2)
+    await eventually('two looks at each object write nothing', async () => {
+      const writes = (await stage.audit.writes()).length
+      await more(4)
+      return (await stage.audit.writes()).length === writes
+    })
+    const writes = (await stage.audit.writes()).length
+    await more(20)
+    expect((await stage.audit.writes()).slice(writes)).toEqual([])
+  })
+})
+
 describe('somebody else has the name', () => {
   test('of the HTTPRoute: it is left alone, and the condition says so', async () => {
     const foreign = { metadata: { name: 'taken', namespace: stage.namespace }, spec: {} }
@@ -289,5 +312,14 @@ describe('the end', () => {
     await removeGatewayApi(stage.client)
     await stage.says('fraud', 'Available', 'False', 'GatewayApiMissing')
     expect((await stage.children('fraud')).deployments).toEqual({ [revisionOf('fraud', spec('v3'))]: 1 })
+  })
+
+  test('of the Gateway API is not for ever: put back, it gets its routes again and users are answered', async () => {
+    await installGatewayApi(stage.client)
+    gateways = await startGateways(stage.client, stage.namespace)
+    await stage.says('fraud', 'Available', 'True', 'Serving')
+    expect(await shares('fraud')).toEqual({ [revisionOf('fraud', spec('v3'))]: 1000 })
+    await eventually('the GRPCRoute is made', () => route(grpcRoutes, 'fraud'))
+    await stage.ready('fraud')
   })
 })

@@ -22,6 +22,9 @@ import { sliceOf, specOf, statusOf, type Condition, type Traffic } from './objec
 import { freePort } from './stage.ts'
 import { startPod, type Pod } from './upstream.ts'
 
+const hour = 3_600_000
+const hasJumped = (line: string): boolean => line.includes('the clock jumped')
+
 interface AgentProcess {
   readonly pid: number
   readonly port: number
@@ -237,6 +240,50 @@ describe('the agent in its pod', () => {
     expect(failures(answers)).toEqual([])
     expect((await state())?.models[0]?.revisions.map(({ weight }) => weight)).toEqual([700, 300])
     relay.heal()
+    await ask(0)
+    await applied()
+  })
+
+  test('whose wall clock jumps an hour ahead and two back follows epochs and pods all the same, and loses no request', async () => {
+    await agent.end('SIGKILL')
+    agent = await startAgent({
+      NODE_OPTIONS: `--import ${join(import.meta.dirname, '..', '..', 'faults', 'clock.ts')}`,
+      SLIPWAY_TEST_CLOCK_JUMPS: `${hour},${-2 * hour}`,
+    })
+    await eventually('it is ready', async () => (await get('/readyz')).status === 200, described)
+    const change = async (): Promise<void> => {
+      for (const [jumps, weight] of [
+        [1, 500],
+        [2, 300],
+      ] as const) {
+        process.kill(agent.pid, 'SIGUSR2')
+        await eventually('the clock has jumped', () => agent.log.filter(hasJumped).length === jumps, described)
+        await ask(weight)
+        await applied()
+        expect((await state())?.models[0]?.revisions.map((of) => of.weight)).toEqual([1000 - weight, weight])
+        await publish(canary, 'ending')
+        await eventually('it sees the pod go', async () => (await state())?.models[0]?.emptied.length === 1, described)
+        await publish(canary)
+        await eventually(
+          'it sees the pod come',
+          async () => (await state())?.models[0]?.emptied.length === 0,
+          described,
+        )
+      }
+    }
+    const users = openClient(port)
+    expect(failures(await users.during(change(), 4))).toEqual([])
+    await users.close()
+    // Told an old epoch again, it stays at the one that it has, whatever the time is.
+    epoch -= 2
+    await ask(0)
+    await eventually('it has heard it', async () => (await state())?.models[0]?.wantedEpoch === epoch, described)
+    epoch += 1
+    const now = await state()
+    expect([now?.models[0]?.appliedEpoch, now?.models[0]?.revisions.map((of) => of.weight)]).toEqual([
+      epoch,
+      [700, 300],
+    ])
     await ask(0)
     await applied()
   })
