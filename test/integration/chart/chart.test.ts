@@ -81,6 +81,20 @@ const work = (namespace: string): Question[] => {
   ]
 }
 
+/** What it does to the routers' belongings: all of them have one name. */
+const forRouters = (namespace: string, name: string): Question[] => {
+  const rbac = 'rbac.authorization.k8s.io'
+  const kinds: [group: string, resource: string, verbs: string][] = [
+    ['', 'serviceaccounts', 'get list watch patch'],
+    [rbac, 'roles', 'get list watch patch'],
+    [rbac, 'rolebindings', 'get list watch patch'],
+    ['networking.k8s.io', 'networkpolicies', 'patch delete'],
+  ]
+  return kinds.flatMap(([group, resource, verbs]) =>
+    verbs.split(' ').map((verb) => ({ verb, group, resource, namespace, name })),
+  )
+}
+
 const leases = (namespace: string, name = 'slipway-operator'): Question[] =>
   ['get', 'update'].map((verb) => ({ verb, group: 'coordination.k8s.io', resource: 'leases', namespace, name }))
 
@@ -103,6 +117,9 @@ describe('the API server takes everything that the chart renders', () => {
       'imagePullSecrets[0].name=registry',
       'tolerations[0].key=models',
       'tolerations[0].operator=Exists',
+      'router.nodeSelector.disk=ssd',
+      'router.tolerations[0].key=edge',
+      'networkPolicy.usersFrom[0].namespaceSelector.matchLabels.team=shop',
     ],
   }
 
@@ -168,7 +185,8 @@ describe('the life of a release', () => {
   })
 
   test('the operator may do its work in every namespace, and nothing beside it', async () => {
-    const questions = [...work('team-a'), ...work('team-b'), ...leases('slipway-system')]
+    const routers = forRouters('team-a', 'slipway-router')
+    const questions = [...work('team-a'), ...work('team-b'), ...routers, ...leases('slipway-system')]
     expect(await allowed(operator, questions)).toEqual(questions.map(inWords))
     const forbidden: Question[] = [
       ...['get', 'list', 'watch', 'create'].map((verb) => ({ verb, resource: 'secrets', namespace: 'slipway-system' })),
@@ -196,6 +214,7 @@ describe('the life of a release', () => {
       ...['watch', 'update', 'patch'].map((verb) => ({ verb, resource: 'nodes' })),
       ...leases('team-a'),
       ...leases('slipway-system', 'somebody-else'),
+      ...forRouters('team-a', 'somebody-else'),
     ]
     expect(await allowed(operator, forbidden)).toEqual([])
   })

@@ -274,7 +274,7 @@ describe('routers', () => {
     expect(image).toBe('registry.test/envoy:2')
     await stage.apply('late', spec('v1'))
     await stage.until('late', 'is told', (object) =>
-      (object.status?.conditions ?? []).some(({ message = '' }) => message.includes('priorityClassName')),
+      (object.status?.conditions ?? []).some(({ message }) => message.includes('priorityClassName')),
     )
     await kubectl('delete', 'modeldeployment/late')
     await operator.stop()
