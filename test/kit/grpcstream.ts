@@ -6,7 +6,7 @@ import type { Shell } from './shell.ts'
 import { startClient, stopClient } from './stream.ts'
 
 export interface GrpcTraffic {
-  /** What the client has printed so far: the version of the first answer, and each that is another than the one before. */
+  /** What the client has printed so far: `{"calls":"v5"}` for the first answer and each from another version, `streams` alike. */
   changes(): Promise<string>
   /** Lets the client finish what it has under way, and gives its record. */
   stop(): Promise<GrpcSummary>

@@ -19,7 +19,7 @@ export interface GrpcStreamOptions {
   readonly pauseMs: number
   readonly timeoutMs: number
   /** Called for the first answer, and whenever an answer's version differs from the one before. */
-  readonly onChange?: (version: string) => void
+  readonly onChange?: (version: string, of: 'calls' | 'streams') => void
 }
 
 /** What one kind of call came to. */
@@ -55,7 +55,12 @@ const asIs = (bytes: Buffer): Buffer => bytes
 export const startGrpcStream = (options: GrpcStreamOptions): GrpcStream => {
   const stop = new AbortController()
   const timer = setTimeout(() => stop.abort(), options.seconds * 1000)
-  const all = { unary: new Counter(options.onChange), streams: new Counter(), messages: new Counter(options.onChange) }
+  const { onChange } = options
+  const all = {
+    unary: new Counter((version) => onChange?.(version, 'calls')),
+    streams: new Counter(),
+    messages: new Counter((version) => onChange?.(version, 'streams')),
+  }
   const done = Promise.all([callSteadily(options, all.unary, stop.signal), streamAgain(options, all, stop.signal)])
   return {
     stop: () => stop.abort(),

@@ -31,7 +31,7 @@ if (process.argv[2] === 'stream') {
     messages: Number(env['STREAM_MESSAGES'] ?? 20),
     pauseMs: Number(env['STREAM_PAUSE_MS'] ?? 100),
     timeoutMs: Number(env['STREAM_TIMEOUT_MS'] ?? 10_000),
-    onChange: (version) => process.stdout.write(`${JSON.stringify({ version })}\n`),
+    onChange: (version, of) => process.stdout.write(`${JSON.stringify({ [of]: version })}\n`),
   })
   process.on('SIGTERM', () => stream.stop())
   process.on('SIGINT', () => stream.stop())
