@@ -12,7 +12,7 @@ import type { Wire } from '../protocols/codecs.ts'
 import { urgencyOf, type Urgency } from '../protocols/schedule.ts'
 import { tensorOffset, wireOf, type Protocol } from '../protocols/wire.ts'
 import type { LiveVersion } from '../version.ts'
-import { errorBody, sendBytes, stamp, type Answering } from './answer.ts'
+import { closeIfDue, errorBody, revisionHeader, sendBytes, stamp, type Answering } from './answer.ts'
 import { announcedLength, ClientGone, discardRest, readBody } from './body.ts'
 import { codingOf, compress, negotiate } from './encoding.ts'
 
@@ -91,15 +91,13 @@ export async function infer(
     const answer = answerCoding === undefined ? outcome.body : await compress(answerCoding, outcome.body)
     if (response.destroyed) return undefined
     response.once('finish', () => finish(200))
-    stamp(response, answering)
-    return sendBytes(
-      response,
-      200,
-      answer,
-      answerCoding === undefined
-        ? outcome.headers
-        : { ...outcome.headers, 'content-encoding': answerCoding, vary: 'accept-encoding' },
-    )
+    closeIfDue(response, answering)
+    // Node writes headers that come all at once as they are; those set one by one it checks and copies.
+    return sendBytes(response, 200, answer, {
+      ...outcome.headers,
+      [revisionHeader]: answering.revision,
+      ...(answerCoding === undefined ? {} : { 'content-encoding': answerCoding, vary: 'accept-encoding' }),
+    })
   } catch (error) {
     if (error instanceof ClientGone) return finish(clientGoneStatus)
     if (!(error instanceof Fault)) onBug(error)
