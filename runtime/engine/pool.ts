@@ -31,7 +31,7 @@ export interface PoolLoaded extends LoadedReply {
   readonly tried: readonly MeasuredPlan[]
   /** Why this plan, for people. */
   readonly why: string
-  /** Whether lone small requests are run in this thread, and why not, for people. */
+  /** Whether small requests are run in this thread, and why not, for people. */
   readonly lane: string
 }
 
@@ -91,7 +91,7 @@ export class EnginePool {
     return { ...chosen, lane: await this.#openLane(order, chosen) }
   }
 
-  async #openLane(order: PoolOrder, { signature, example, runMs, loadMs, plan }: Chosen): Promise<string> {
+  async #openLane(order: PoolOrder, { signature, example, runMs, loadMs, plan, batching }: Chosen): Promise<string> {
     const { loadHere } = this.#options
     if (loadHere === undefined) return 'it is switched off'
     if (order.device !== 'CPU') return 'a GPU computes'
@@ -103,8 +103,9 @@ export class EnginePool {
     if (unsteady !== undefined) return `its time depends on what it is sent: it has ${unsteady}`
     const { device, modelName: name, modelVersion: version } = order
     const engine = await loadHere(order.file, order.sizeBytes, { device, intraOpThreads: plan.intraOpThreads })
-    this.#lane = new ShortLane(engine, { name, version, signature }, example, this.#options.now)
-    return 'open: lone small requests are run without a worker'
+    const measured = { example, runMs, maxBatch: batching.maxSize }
+    this.#lane = new ShortLane(engine, { name, version, signature }, measured, this.#options.now)
+    return 'open: small requests are run without a worker'
   }
 
   async #choose(order: PoolOrder, plans: readonly ThreadPlan[]): Promise<Chosen> {
@@ -210,19 +211,31 @@ export class EnginePool {
     return undefined
   }
 
-  /** Gives requests to the least busy worker, which runs together what fits together. Call only while `free`. */
+  /** Gives requests to the least busy worker, which runs together what fits together. */
   infer(asks: readonly Ask[]): void {
-    let best: EngineThread | undefined
-    for (const thread of this.#threads) {
-      if (thread.free && (best === undefined || thread.inFlight < best.inFlight)) best = thread
+    const [first, ...others] = this.#threads
+    if (first === undefined) throw new Error('there is no inference worker')
+    let best = first
+    for (const thread of others) {
+      const better = thread.free === best.free ? thread.inFlight < best.inFlight : thread.free
+      if (better) best = thread
     }
-    if (best === undefined) throw new Error('no inference worker is free')
     best.infer(asks)
   }
 
-  /** Whether a request could be answered in this thread, as `answerHere` does. */
+  /** Whether requests could be answered in this thread, as `answerHere` does. */
   get hasLane(): boolean {
     return this.#lane !== undefined && this.#lane.closed === undefined
+  }
+
+  /** How many of those that wait may be answered in this thread now. Ask once a turn. */
+  roomHere(waiting: number): number {
+    return this.#lane?.room(waiting) ?? 0
+  }
+
+  /** Whether a request is small enough to be answered in this thread. */
+  suitsHere(ask: Pick<Ask, 'body'>): boolean {
+    return this.#lane?.suits(ask) ?? false
   }
 
   /** Why the short lane was closed while serving; undefined while it was not. */
@@ -230,15 +243,17 @@ export class EnginePool {
     return this.#lane?.closed
   }
 
-  /** Runs a request in this thread if it is one for the short lane; false when not. Call only while `free`. */
-  answerHere(ask: Ask): boolean {
-    const result = this.#lane?.run(ask)
-    if (result === undefined) return false
-    const { decodeMs, runMs, encodeMs, batchSize } = result.times
+  /** Runs requests in this thread, as many as `roomHere` said. @returns those that turned out to be for a worker */
+  answerHere(asks: readonly Ask[]): readonly Ask[] {
+    if (this.#lane === undefined) return asks
+    const { results, worked } = this.#lane.run(asks)
     // Whoever scales by the workers' use must see this work too.
-    this.#options.onWorked?.({ workMs: decodeMs + runMs + encodeMs, runMs, batchSize, retried: false })
-    ask.settle(outcomeOf(result))
-    return true
+    for (const each of worked) this.#options.onWorked?.(each)
+    return asks.filter(({ settle }, at) => {
+      const result = results[at]
+      if (result !== undefined) settle(outcomeOf(result))
+      return result === undefined
+    })
   }
 
   /** Ends the workers, which must be idle. */

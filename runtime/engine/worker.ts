@@ -5,15 +5,12 @@
 import type { MessagePort } from 'node:worker_threads'
 import { leastReused } from '../bodymemory.ts'
 import { Fault, reportOf } from '../errors.ts'
-import type { InferenceRequest, ModelIdentity } from '../protocols/codec.ts'
-import { decode } from '../protocols/codecs.ts'
-import { noTimes, refuseLate, resultOf } from './answer.ts'
-import { groupAsks } from './batch.ts'
+import type { ModelIdentity } from '../protocols/codec.ts'
+import { readAsks, runAsks, type Decoded } from './asks.ts'
 import type { Engine } from './engine.ts'
 import type { InferOrder, LoadOrder, Order, Reply, Result, ResultsReply } from './messages.ts'
 import { loadOnnx } from './onnx.ts'
 import { prepare, type Sample } from './prepare.ts'
-import { runTogether } from './together.ts'
 
 interface LoadedModel {
   readonly engine: Engine
@@ -86,54 +83,19 @@ function rateOf(model: LoadedModel | undefined, forMs: number): number {
   return (runs * sample.rows * 1000) / (performance.now() - started)
 }
 
-interface Decoded {
-  readonly id: number
-  readonly body: Uint8Array<ArrayBuffer>
-  readonly request: InferenceRequest
-  readonly decodeMs: number
-}
-
 /** Sends the results of each run as soon as they are there: who shares it waits for nobody else. */
 function infer({ asks }: InferOrder, model: LoadedModel | undefined, send: (reply: ResultsReply) => void): void {
+  if (model === undefined) throw new Error('a request came before the model was loaded')
   let since = performance.now()
   const reply = (results: readonly Result[], retried: boolean, spent: readonly ArrayBuffer[] = []): void => {
     const now = performance.now()
     send({ type: 'results', results, spent, workMs: now - since, retried })
     since = now
   }
-  const refused: Result[] = []
-  const decoded: Decoded[] = []
-  for (const ask of asks) {
-    const started = performance.now()
-    try {
-      if (model === undefined) throw new Error('a request came before the model was loaded')
-      const request = decode(ask.wire, ask.body, model.identity)
-      refuseLate(ask, request)
-      decoded.push({ id: ask.id, body: ask.body, request, decodeMs: performance.now() - started })
-    } catch (error) {
-      const times = { ...noTimes, decodeMs: performance.now() - started }
-      refused.push({ id: ask.id, ok: false, fault: reportOf(error), times })
-    }
-  }
+  const { decoded, refused } = readAsks(asks, model.identity)
   if (refused.length > 0) reply(refused, false)
-  if (model === undefined) return
-  const runs = groupAsks(
-    decoded.map(({ request }) => request),
-    model.maxBatch,
-  )
-  for (const places of runs) {
-    const members = places.flatMap((place) => decoded[place] ?? [])
-    const { shares, retried } = runTogether(
-      model.engine,
-      members.map(({ request }) => request),
-    )
-    const results = members.flatMap(({ id, request, decodeMs }, index): Result[] => {
-      const share = shares[index]
-      if (share === undefined) throw new Error('a run lost one of its requests')
-      return [resultOf(id, request, decodeMs, share)]
-    })
+  for (const { members, results, retried } of runAsks(model.engine, decoded, model.maxBatch))
     reply(results, retried, spentOf(members, results))
-  }
 }
 
 /** The memory of requests that were answered, but for what an answer was written into. */

@@ -13,6 +13,7 @@ describe('the waiting line', () => {
       fc.record({ do: fc.constant('push' as const), urgency: fc.constantFrom<Urgency>(0, 1, 2) }),
       fc.constant({ do: 'shift' } as const),
       fc.record({ do: fc.constant('remove' as const), which: fc.nat() }),
+      fc.record({ do: fc.constant('take' as const), count: fc.nat({ max: 4 }), parity: fc.constantFrom(0, 1) }),
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100 }), fc.integer({ min: 1, max: 8 }), (steps, maxEntries) => {
@@ -28,6 +29,11 @@ describe('the waiting line', () => {
             model.sort((a, b) => a.urgency - b.urgency || a.id - b.id)
           } else if (taken.do === 'shift') {
             expect(line.shift()).toBe(model.shift())
+          } else if (taken.do === 'take') {
+            const suits = (entry: Entry): boolean => entry.id % 2 === taken.parity
+            const expected = model.filter(suits).slice(0, taken.count)
+            expect(line.take(taken.count, suits)).toEqual(expected)
+            for (const entry of expected) model.splice(model.indexOf(entry), 1)
           } else {
             const entry = model[taken.which % Math.max(1, model.length)] ?? { id: -1, urgency: 1 as const }
             expect(line.remove(entry)).toBe(model.includes(entry))

@@ -70,6 +70,20 @@ export class WaitingLine<Entry extends object> {
     return undefined
   }
 
+  /** Takes the first entries that suit, at most `count`, in the order of `shift`; those that do not keep their places. */
+  take(count: number, suits: (entry: Entry) => boolean = () => true): Entry[] {
+    const taken: Entry[] = []
+    for (const lane of this.#lanes) {
+      for (const entry of lane) {
+        if (taken.length >= count) return taken
+        if (!suits(entry)) continue
+        this.remove(entry)
+        taken.push(entry)
+      }
+    }
+    return taken
+  }
+
   /** Takes an entry out wherever it stands; false when it is not there. */
   remove(entry: Entry): boolean {
     const place = this.#places.get(entry)

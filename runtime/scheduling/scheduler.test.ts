@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import type { Engine } from '../engine/engine.ts'
 import { EnginePool } from '../engine/pool.ts'
 import type { Signature, Tensor } from '../tensor.ts'
-import { Scheduler, type Settled, type SchedulerOptions } from './scheduler.ts'
+import { Scheduler, type Job, type Settled, type SchedulerOptions } from './scheduler.ts'
 
 jest.setTimeout(60_000)
 const folder = mkdtempSync(join(tmpdir(), 'slipway-scheduler-'))
@@ -137,11 +137,16 @@ describe('whatever the mix of arrivals, priorities, timeouts and departures', ()
 describe('with a short lane', () => {
   const value = (name: string) => ({ name, datatype: 'FP32', shape: [-1, 1] }) as const
   const signature: Signature = { inputs: [value('x')], outputs: [value('y')] }
-  const small = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 1], data: [7] }] })
-  /** Workers say the number of their order at the end of an answer; the lane answers JSON. */
+  /** A worker, and a lane in this thread. */
   const laned = async () => {
     const engine: Engine = { signature, run: ([input]) => [{ ...input, name: 'y' } as Tensor], dispose() {} }
-    const pool = new EnginePool({ entry, stuckAfterMs: 60_000, loadHere: () => Promise.resolve(engine) })
+    const pool = new EnginePool({
+      entry,
+      stuckAfterMs: 60_000,
+      loadHere: () => Promise.resolve(engine),
+      // Nothing takes long, whatever else the machine does.
+      now: () => 0,
+    })
     pools.push(pool)
     const options = { maxRequests: 1000, maxWaitMs: 60_000, maxBytes: 1e9, maxDelayMs: 0 }
     const scheduler = new Scheduler(pool, options)
@@ -156,36 +161,71 @@ describe('with a short lane', () => {
     } as const
     const { lane } = await pool.load({ ...order, modelName: 'laned' }, [{ workers: 1, intraOpThreads: 1 }])
     expect(lane).toMatch(/^open/)
-    const send = async (): Promise<'here' | 'worker'> => {
-      const outcome = await scheduler.submit(wire, Uint8Array.from(Buffer.from(`   ${small}`)), {}).settled
-      if (!outcome.ok) throw new Error(outcome.fault.message)
-      return Buffer.from(outcome.body).toString().includes('"outputs"') ? 'here' : 'worker'
+    /** Where a request was run: the lane answers with outputs, the worker with what it was sent. */
+    const where = ({ settled }: Job, own: string) =>
+      settled.then((outcome) => {
+        if (!outcome.ok) throw new Error(outcome.fault.message)
+        const text = Buffer.from(outcome.body).toString()
+        if (!text.includes(own)) throw new Error(`it got another one's answer: ${text}`)
+        return text.includes('"outputs"') ? 'here' : 'worker'
+      })
+    const send = (id = 'a') => {
+      const body = JSON.stringify({ id, inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 1], data: [7] }] })
+      return where(scheduler.submit(wire, Uint8Array.from(Buffer.from(`   ${body}`)), {}), `"${id}"`)
     }
-    return { pool, scheduler, send }
+    /** More than the lane takes; a worker is at it for a while. */
+    const sendLarge = () => {
+      const body = new Uint8Array(20_000)
+      body[0] = 20
+      return where(scheduler.submit(wire, body, {}), '\0')
+    }
+    return { pool, scheduler, send, sendLarge }
   }
 
-  test('a lone request is run here, and those in company by a worker', async () => {
-    const { pool, send } = await laned()
+  test('small requests are run here, alone or in company', async () => {
+    const { pool, scheduler, send } = await laned()
     expect(await send()).toBe('here')
-    expect(await send()).toBe('here')
-    expect(await Promise.all([send(), send(), send()])).toEqual(['worker', 'worker', 'worker'])
-    expect(await send()).toBe('here')
-    expect(pool.inFlight).toBe(0)
+    expect(await Promise.all(['b', 'c', 'd'].map(send))).toEqual(['here', 'here', 'here'])
+    expect([pool.inFlight, scheduler.waiting]).toEqual([0, 0])
   })
 
-  test('nobody is run here while a worker is at it', async () => {
-    const { pool, scheduler, send } = await laned()
-    const busy = scheduler.submit(wire, Uint8Array.from([150, 0, 0]), {})
-    const company = scheduler.submit(wire, Uint8Array.from([0, 0, 0]), {})
-    // oxlint-disable-next-line no-await-in-loop, no-unmodified-loop-condition -- it waits for a state
-    while (pool.inFlight === 0) await sleep(1)
+  test('large ones go to a worker at the same time, and hold up no small one', async () => {
+    const { send, sendLarge } = await laned()
     const order: string[] = []
-    const note = async (name: string, job: Promise<unknown>): Promise<void> => {
-      await job
-      order.push(name)
-    }
-    await Promise.all([note('lone', send()), note('busy', busy.settled), note('company', company.settled)])
-    expect(order.at(-1)).toBe('lone')
+    const note = async (job: Promise<string>): Promise<void> => void order.push(await job)
+    await Promise.all([note(sendLarge()), note(send()), note(send())])
+    expect(order).toEqual(['here', 'here', 'worker'])
+    const large = sendLarge()
+    expect(await send()).toBe('here')
+    expect(await large).toBe('worker')
+  })
+
+  test('those that are too many for one turn go to a worker', async () => {
+    const { send } = await laned()
+    const ran = await Promise.all(Array.from({ length: 12 }, (_, at) => send(`id ${at}`)))
+    // A run takes 0.1 ms, and a turn shall take no more than one.
+    expect(ran).toEqual([...Array<string>(10).fill('here'), 'worker', 'worker'])
+  })
+
+  test('under any mix everyone gets the own answer, and large ones from a worker', async () => {
+    const { pool, scheduler, send, sendLarge } = await laned()
+    const arrivals = fc.array(fc.record({ large: fc.boolean(), pause: fc.constantFrom(false, false, true) }), {
+      maxLength: 50,
+    })
+    await fc.assert(
+      fc.asyncProperty(arrivals, async (each) => {
+        const jobs: Promise<string>[] = []
+        for (const [at, { large, pause }] of each.entries()) {
+          // oxlint-disable-next-line no-await-in-loop -- the pauses are what is tried
+          if (pause) await sleep(1)
+          jobs.push(large ? sendLarge() : send(`id ${at}`))
+        }
+        const ran = await Promise.all(jobs)
+        expect(ran.filter((who, at) => each[at]?.large && who === 'here')).toEqual([])
+        expect([pool.inFlight, scheduler.waiting]).toEqual([0, 0])
+      }),
+      { numRuns: 20 },
+    )
   })
 })
 

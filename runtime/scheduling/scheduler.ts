@@ -136,14 +136,13 @@ export class Scheduler {
 
   /**
    * Where requests can share runs, dispatches when those that have arrived by now are in line: several connections that
-   * were ready at once are read one after another, and their requests would otherwise go to the worker one by one.
-   * A lone request, which the last one was too, need not wait even for that; unless it may be run in this thread, which
-   * is only right for one that is really alone.
+   * were ready at once are read one after another, and their requests would otherwise be run one by one.
+   * A lone request, which the last one was too, need not wait even for that on its way to a worker.
    */
   #dispatchSoon(): void {
-    if (this.#dispatching || !this.#pool.free) return
-    const lone = this.#pool.batching.maxSize === 1 || !this.#crowded
-    if (lone && !this.#pool.hasLane) return this.#dispatch()
+    const { free, hasLane, batching } = this.#pool
+    if (this.#dispatching || (!free && !hasLane)) return
+    if (!hasLane && (batching.maxSize === 1 || !this.#crowded)) return this.#dispatch()
     this.#dispatching = true
     setImmediate(() => {
       this.#dispatching = false
@@ -158,15 +157,33 @@ export class Scheduler {
       for (const waiting of this.#line.drain()) refuse(waiting, gone)
       return
     }
+    if (this.#delayMs() === 0) this.#runHere()
     for (let free = this.#pool.freeCount; free > 0 && this.#line.size > 0; free = this.#pool.freeCount) {
-      const { maxSize } = this.#pool.batching
-      const delayMs = this.#options.maxDelayMs - this.#line.oldestWaitMs()
-      if (delayMs > 0 && this.#line.size < maxSize) {
+      const delayMs = this.#delayMs()
+      if (delayMs > 0) {
         this.#dispatchIn(delayMs)
         return
       }
-      this.#send(Math.min(maxSize, Math.ceil(this.#line.size / free)))
+      const count = Math.min(this.#pool.batching.maxSize, Math.ceil(this.#line.size / free))
+      this.#crowded = this.#line.size > 1
+      this.#pool.infer(this.#asksOf(this.#line.take(count)))
     }
+  }
+
+  /** How long those in line should still wait for company. */
+  #delayMs(): number {
+    if (this.#line.size >= this.#pool.batching.maxSize) return 0
+    return Math.max(0, this.#options.maxDelayMs - this.#line.oldestWaitMs())
+  }
+
+  /** Answers in this thread what the short lane takes. What is too large for it goes to the workers meanwhile. */
+  #runHere(): void {
+    const room = this.#pool.roomHere(this.#line.size)
+    if (room === 0) return
+    const small = this.#line.take(room, (waiting) => this.#pool.suitsHere(waiting))
+    if (small.length === 0) return
+    const left = this.#pool.answerHere(this.#asksOf(small))
+    if (left.length > 0) this.#pool.infer(left)
   }
 
   #dispatchIn(delayMs: number): void {
@@ -179,29 +196,20 @@ export class Scheduler {
     timer.unref()
   }
 
-  /** Sends the next requests of the line to a worker. */
-  #send(count: number): void {
+  #asksOf(taken: readonly Waiting[]): Ask[] {
     const now = performance.now()
-    const asks: Ask[] = []
-    while (asks.length < count) {
-      const next = this.#line.shift()
-      if (next === undefined) break
-      const { wire, body, arrivedAt, settle } = next
-      const waitedMs = now - arrivedAt
-      asks.push({
+    return taken.map(({ wire, body, arrivedAt, settle }) => {
+      const waitMs = now - arrivedAt
+      return {
         wire,
         body,
-        waitedMs,
+        waitedMs: waitMs,
         settle: (outcome) => {
           this.#meanRunMs = this.#meanRunMs * 0.9 + (outcome.runMs / Math.max(1, outcome.batchSize)) * 0.1
-          settle({ ...outcome, waitMs: waitedMs })
+          settle({ ...outcome, waitMs })
         },
-      })
-    }
-    this.#crowded = asks.length > 1 || this.#line.size > 0
-    const [first] = asks
-    if (first !== undefined && !this.#crowded && this.#pool.answerHere(first)) return
-    this.#pool.infer(asks)
+      }
+    })
   }
 }
 
