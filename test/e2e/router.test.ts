@@ -195,16 +195,13 @@ describe('a model behind routers', () => {
     const calls = await grpc('calls-values')
     const values = ['router.tolerations[0].key=edge', 'router.tolerations[0].operator=Exists']
     await installSlipway(world.shell, world.images, ['resyncInterval=1s', ...values])
-    await world.until('new routers have taken the place of all old ones', async () => {
-      const { items } = await world.shell.json<{ items: RouterPod[] }>([
-        'get',
-        'pods',
-        '-n',
-        world.namespace,
-        ...routerPods,
-      ])
+    const areNew = async (): Promise<boolean> => {
+      const pods = ['get', 'pods', '-n', world.namespace, ...routerPods]
+      const { items } = await world.shell.json<{ items: RouterPod[] }>(pods)
       return items.length === 2 && items.every(({ spec }) => spec.tolerations.some(({ key }) => key === 'edge'))
-    })
+    }
+    // Each new one has to start and to stay ready, and each old one may drain for most of a minute.
+    await world.until('new routers have taken the place of all old ones', areNew, 300_000)
     await waitFor('Ready with v5', serves('v5'))
     for (const running of streams) expect(lost(await running.stop())).toEqual(none)
     await nothingLost(calls)
