@@ -16,12 +16,14 @@ const read = (file: string) =>
   }
 const first = read(run)
 const others = more.map(read)
-const samples = others
-  // A soak's samples are a list in time.
-  .map((other) => (Array.isArray(other.samples) ? { soak: other.samples as unknown } : other.samples))
-  .reduceRight((all, one) => ({ ...all, ...one }), {})
+/** What was not measured has no samples, or an empty list of them. A soak's are one list in time. */
+const samplesOf = ({ samples }: { readonly samples: object }): object =>
+  Array.isArray(samples)
+    ? { soak: samples as unknown }
+    : Object.fromEntries(Object.entries(samples).filter(([, found]) => !(Array.isArray(found) && found.length === 0)))
+const samples = [first, ...others].map(samplesOf).reduceRight((all, one) => ({ ...all, ...one }), {})
 const goals = completed(
   first.goals,
   others.flatMap((other) => other.goals),
 )
-console.log(JSON.stringify({ ...first, goals, samples: { ...samples, ...first.samples } }, null, 2))
+console.log(JSON.stringify({ ...first, goals, samples }, null, 2))

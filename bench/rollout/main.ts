@@ -136,7 +136,15 @@ console.log(`seed ${seed}; ${machine.cores} × ${machine.cpu}, ${machine.memoryG
 console.log(`node ${versions.node}, Kubernetes ${versions.kubernetes}, two nodes, mode Router, strategy Canary\n`)
 console.log(tableOf(goals))
 if (values.json !== undefined) {
-  const samples = { promotions, upgrades, chaos: chaotic, losses: lost, broken }
-  await writeFile(values.json, `${JSON.stringify({ machine, versions, seed, goals, samples }, null, 2)}\n`)
+  // Thousands of changes between revisions are what was checked, not what was found.
+  const chaosFound = chaotic && {
+    ...chaotic,
+    loads: chaotic.loads.map((load) => ({ ...load, transitions: load.transitions.length })),
+  }
+  const samples = { promotions, upgrades, chaos: chaosFound, losses: lost, broken }
+  await writeFile(
+    values.json,
+    `${JSON.stringify({ bench: 'rollout', at: new Date().toISOString(), quick, machine, versions, seed, goals, samples }, null, 2)}\n`,
+  )
 }
 if (broken.length > 0) process.exitCode = 1

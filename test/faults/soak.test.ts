@@ -13,7 +13,7 @@ test('after three minutes of changes and faults all changes are done, and nothin
   try {
     const { changes, samples, ended } = await soak({ seconds, models: 200, perSecond: 20, seed, report: () => {} })
     expect(ended).toBeUndefined()
-    expect(changes).toBeGreaterThan(seconds * 5)
+    expect(changes).toBeGreaterThan(seconds * 2)
     // The first minute fills caches, pools and the compiler's memory; what is held afterwards is held for good.
     const warm = samples.filter(({ at }) => at > 60 && at <= 90)
     const late = samples.filter(({ at }) => at > seconds - 30)
