@@ -13,5 +13,5 @@ USER 65532:65532
 EXPOSE 8080 8081
 # Node 24's default young generation costs some 115 MiB here and buys nothing. The old generation follows the
 # container's memory limit; too small a heap makes V8 collect all the time, so the limit is the knob to turn. The HTTP
-# client's parser is WebAssembly; V8's optimizing compiler for that takes 15 MiB and saves no time here (decision 0251).
+# client's parser is WebAssembly; V8's optimizing compiler for that takes memory and saves no time here (decision 0251).
 ENTRYPOINT ["node", "--max-semi-space-size=4", "--liftoff-only", "--max-old-space-size-percentage=70", "/app/main.mjs"]
