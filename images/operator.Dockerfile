@@ -5,7 +5,8 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="slipway-operator" \
       org.opencontainers.image.description="Slipway's controller" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV NODE_ENV=production
+# One arena: with more of them, glibc keeps what each thread freed (decision 0252).
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY app/ /app/
 USER 65532:65532

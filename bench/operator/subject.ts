@@ -85,11 +85,14 @@ const lagMeter = `data:text/javascript,${encodeURIComponent(`
   process.on('SIGUSR2', () => console.log(JSON.stringify({ lag: { p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6 } })))
 `)}`
 
-/** Our operator: bundled as for its image, with the image's flags and the heap that the chart's memory limit gives. */
+/** Our operator: bundled as for its image, with the image's flags and environment, and the heap that the chart's memory limit gives. */
 export const slipway = async (): Promise<Program> => {
   const context = await stage('operator', { root })
   const dockerfile = readFileSync(join(root, 'images', 'operator.Dockerfile'), 'utf8')
   const entrypoint = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1] ?? '[]') as string[]
+  const imageEnvironment = Object.fromEntries(
+    (/^ENV (.*)$/m.exec(dockerfile)?.[1] ?? '').split(' ').map((setting) => setting.split('=')),
+  ) as Record<string, string>
   const limitMib = Number(
     /limits:\n\s+memory: (\d+)Mi/.exec(readFileSync(join(root, 'charts', 'slipway', 'values.yaml'), 'utf8'))?.[1],
   )
@@ -110,8 +113,8 @@ export const slipway = async (): Promise<Program> => {
       command: process.execPath,
       args: [...flags, '--import', lagMeter, join(context, 'app', 'main.mjs')],
       env: {
+        ...imageEnvironment,
         KUBECONFIG: kubeconfig,
-        NODE_ENV: 'production',
         POD_NAME: identity,
         POD_NAMESPACE: namespace,
         SLIPWAY_RUNTIME_IMAGE: 'registry.test/slipway-runtime:1',
