@@ -4,9 +4,11 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pythonWith } from '../../test/kit/python.ts'
-import { bodyOf, type Form } from './models.ts'
+import type { Declared } from './models.ts'
 import { connectGrpc } from './lanes/grpc.ts'
 import { connectHttp } from './lanes/http.ts'
+import { checkAnswer } from './expected.ts'
+import { bodiesOf, type Form } from './requests.ts'
 import { place, startServer, type Launch, type Ports, type Running, type Serving } from './server.ts'
 
 export const contenderNames = [
@@ -171,17 +173,23 @@ async function launchTriton(serving: Serving, { http, grpc, others }: Ports, fol
   const home = join(folder, 'models/m')
   mkdirSync(join(home, '1'), { recursive: true })
   copyFileSync(join(peers, 'triton_model.py'), join(home, '1/model.py'))
-  const { input, outputs } = serving.model
-  const side = (kind: string, name: string, dims: readonly number[]): string =>
-    `${kind} [{name: "${name}" data_type: TYPE_FP32 dims: [${dims.join(', ')}]}]`
+  const { inputs, outputs } = serving.model
+  // The first dimension is the batch.
+  const side = (kind: string, values: readonly Declared[]): string =>
+    `${kind} [${values
+      .map(
+        ({ name, datatype, shape }) =>
+          `{name: "${name}" data_type: TYPE_${datatype} dims: [${shape.slice(1).join(', ')}]}`,
+      )
+      .join(', ')}]`
   place(
     join(home, 'config.pbtxt'),
     [
       'name: "m"',
       'backend: "python"',
       'max_batch_size: 8',
-      side('input', 'x', input.slice(1)),
-      side('output', 'y', [outputs]),
+      side('input', inputs),
+      side('output', outputs),
       'instance_group [{count: 1 kind: KIND_CPU}]',
       '',
     ].join('\n'),
@@ -291,9 +299,9 @@ export interface Started extends Running {
 
 export async function start(name: ContenderName, serving: Serving): Promise<Started> {
   const { launch, forms, live, path = '/v2/models/m/infer' } = contenders[name]
-  const { bytes: body, headers } = bodyOf(serving.model, 'json')
+  const requests = bodiesOf(serving.model, 'json').slice(0, 1)
   const answers = async ({ http }: Ports): Promise<boolean> => {
-    const [lane] = connectHttp({ port: http, path, headers, body, connections: 1 })
+    const [lane] = connectHttp({ port: http, path, requests, connections: 1 })
     try {
       await lane?.ask()
       return true
@@ -307,15 +315,19 @@ export async function start(name: ContenderName, serving: Serving): Promise<Star
   return { ...running, name, forms, live, path }
 }
 
-/** Asks once, in one form. @throws Error with the server's words */
-export async function askOnce({ path, ports }: Started, { model }: Serving, form: Form): Promise<Uint8Array> {
-  const { bytes: body, headers } = bodyOf(model, form)
+/**
+ * Asks each request of the model once in a form.
+ * @throws Error with the server's words, or saying where it answers something else than a direct run
+ */
+export async function checkServer({ path, ports }: Started, { model, expected }: Serving, form: Form): Promise<void> {
+  const requests = bodiesOf(model, form)
   const [lane] =
     form === 'grpc'
-      ? connectGrpc({ port: ports.grpc, body, connections: 1 })
-      : connectHttp({ port: ports.http, path, headers, body, connections: 1 })
+      ? connectGrpc({ port: ports.grpc, requests, connections: 1 })
+      : connectHttp({ port: ports.http, path, requests, connections: 1 })
   try {
-    return (await lane?.ask()) ?? new Uint8Array()
+    // oxlint-disable-next-line no-await-in-loop -- a lane asks one after another
+    for (const each of expected) checkAnswer((await lane?.ask()) ?? new Uint8Array(), form, each)
   } finally {
     lane?.close()
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { render, stale, type Results } from '../page.ts'
-import { goalsOf, type Goal } from './goals.ts'
+import { goalsOf, tableOf, type Goal } from './goals.ts'
 import type { Sample } from './measure.ts'
 
 const sample = (fields: Partial<Sample>): Sample => ({
@@ -53,6 +53,15 @@ describe('goals of the runtime', () => {
   test('a run of ours with failed requests has no figures', () => {
     const samples = [sample({ failures: 1 }), sample({ subject: 'express' })]
     expect(named(goalsOf(samples, ['tiny'], {}), 'tiny_json_rps_vs_express')).toMatchObject({ value: null, met: false })
+  })
+
+  test('without a target are reported, and never missed', () => {
+    const speech = { part: 'speech', model: 'silero', connections: 16 } as const
+    const samples = [sample({ ...speech, rps: 500 }), sample({ ...speech, subject: 'express', rps: 1000 })]
+    const goals = goalsOf(samples, ['speech'], {})
+    const goal = named(goals, 'speech_json_rps_vs_express')
+    expect(goal).toMatchObject({ value: 0.5, op: 'reported', target: null, met: true })
+    expect(tableOf(goals)).toMatch(/speech_json_rps_vs_express +0\.5 +0\.5 +0\.5 +reported +yes/)
   })
 
   test('the worst liveness answer of all rounds counts', () => {

@@ -8,8 +8,9 @@ export interface Goal {
   readonly value: number | null
   readonly low: number | null
   readonly high: number | null
-  readonly op: '<=' | '>='
-  readonly target: number
+  readonly op: '<=' | '>=' | 'reported'
+  /** Null where the figure is only reported. */
+  readonly target: number | null
   readonly met: boolean
   /** Why there is no value. */
   readonly reason?: string
@@ -19,8 +20,8 @@ type Which = Partial<Pick<Sample, 'part' | 'subject' | 'model' | 'form' | 'conne
 type Figure = (sample: Sample) => number
 
 interface Target {
-  readonly op: '<=' | '>='
-  readonly target: number
+  readonly op: Goal['op']
+  readonly target: number | null
   readonly part: string
   readonly of: (samples: readonly Sample[]) => readonly number[]
   /** The worst round counts, not the median. */
@@ -52,6 +53,8 @@ const cpu: Figure = (sample) => sample.cpuUs
 const atLeast = (target: number, part: string, of: Target['of']): Target => ({ op: '>=', target, part, of })
 const atMost = (target: number, part: string, of: Target['of']): Target => ({ op: '<=', target, part, of })
 
+const reported = (part: string, of: Target['of']): Target => ({ op: 'reported', target: null, part, of })
+
 const slipway = { subject: 'slipway' } as const
 const tinyJson = { part: 'tiny', model: 'tiny', form: 'json', connections: 32 } as const
 const tinyBinary = { ...tinyJson, form: 'binary' } as const
@@ -61,6 +64,9 @@ const imageBinary = { ...image, form: 'binary', connections: 16 } as const
 const imageJson = { ...imageBinary, form: 'json' } as const
 const batches = { part: 'batching', model: 'large', connections: 32 } as const
 const underQuota = { part: 'quota', model: 'cnn', connections: 1 } as const
+
+const speech = { part: 'speech', model: 'silero', connections: 16 } as const
+const ocr = { part: 'ocr', model: 'ppocr', connections: 8 } as const
 
 const against = (peer: string, which: Which): Target['of'] =>
   ratio(rps, { ...which, ...slipway }, { ...which, subject: peer })
@@ -146,6 +152,22 @@ export const targets = {
   /** Percent of the memory in ten minutes. */
   soak_rss_slope: atMost(2, 'soak', (samples) => slope(matching(samples, { part: 'soak' }))),
   poisson80_p99_vs_best_peer: atMost(1, 'poisson', bestPeer),
+  speech_json_rps_vs_express: reported('speech', against('express', { ...speech, form: 'json' })),
+  speech_json_rps_vs_fastapi: reported('speech', against('fastapi', { ...speech, form: 'json' })),
+  speech_json_rps_vs_mlserver: reported('speech', against('mlserver', { ...speech, form: 'json' })),
+  speech_json_rps_vs_kserve: reported('speech', against('kserve', { ...speech, form: 'json' })),
+  speech_binary_rps_vs_kserve: reported('speech', against('kserve', { ...speech, form: 'binary' })),
+  speech_grpc_rps_vs_kserve: reported('speech', against('kserve', { ...speech, form: 'grpc' })),
+  ocr_json_rps_vs_express: reported('ocr', against('express', { ...ocr, form: 'json' })),
+  ocr_json_rps_vs_triton: reported('ocr', against('triton', { ...ocr, form: 'json' })),
+  ocr_binary_rps_vs_express: reported('ocr', against('express', { ...ocr, form: 'binary' })),
+  ocr_binary_rps_vs_kserve: reported('ocr', against('kserve', { ...ocr, form: 'binary' })),
+  ocr_binary_rps_vs_triton: reported('ocr', against('triton', { ...ocr, form: 'binary' })),
+  ocr_grpc_rps_vs_triton: reported('ocr', against('triton', { ...ocr, form: 'grpc' })),
+  ocr_cpu_vs_raw: reported(
+    'ocr',
+    ratio(cpu, { ...ocr, ...slipway, form: 'binary' }, { part: 'ocr', subject: 'raw', connections: 1 }),
+  ),
 } as const satisfies Readonly<Record<string, Target>>
 
 /**
@@ -203,7 +225,8 @@ export function goalsOf(
       return [{ name, value: null, low: null, high: null, op, target, met: false, reason }]
     }
     const value = worst === true ? high : median(values)
-    return [{ name, value, low, high, op, target, met: op === '<=' ? value <= target : value >= target }]
+    const met = target === null || (op === '<=' ? value <= target : value >= target)
+    return [{ name, value, low, high, op, target, met }]
   })
 }
 
@@ -216,7 +239,7 @@ export const tableOf = (goals: readonly Goal[]): string => {
       show(value),
       show(low),
       show(high),
-      `${op} ${target}`,
+      target === null ? op : `${op} ${target}`,
       met ? 'yes' : `no${reason === undefined ? '' : `: ${reason}`}`,
     ]),
   ])

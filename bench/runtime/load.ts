@@ -3,14 +3,15 @@
 // that a server which stalls is seen to stall. It must never take an answer that is not 200 for an answer.
 import { connectHttp, type Lane } from './lanes/http.ts'
 import { connectGrpc } from './lanes/grpc.ts'
+import type { Body } from './requests.ts'
 
 /** What to send, how and for how long. */
 export interface Job {
   readonly transport: 'http' | 'grpc'
   readonly port: number
   readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
+  /** What is sent: one after another, then from the start. */
+  readonly requests: readonly Body[]
   readonly connections: number
   /** Arrivals a second; undefined for a closed loop. */
   readonly perSecond: number | undefined

@@ -1,6 +1,6 @@
 // npm run bench:runtime -- [--json FILE] [--peers a,b] [--parts a,b] [--quick]
 // Our runtime and the servers that people use instead, side by side in one run on the same model files; a table of goals.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheDir } from '../../test/cluster/cache.ts'
@@ -9,7 +9,6 @@ import { contenderNames, contenders } from './contenders.ts'
 import { goalsOf, tableOf } from './goals.ts'
 import { grpcSamples } from './grpc.ts'
 import type { Sample } from './measure.ts'
-import { models, type ModelName } from './models.ts'
 import { soakSamples } from './soak.ts'
 import { parts, type PartName, type World } from './parts.ts'
 
@@ -42,21 +41,11 @@ const report = (line: string): void => {
   process.stderr.write(`[${Math.round((performance.now() - began) / 1000)} s] ${line}\n`)
 }
 
-const folder = join(cacheDir(), 'bench', 'models')
-const written = new Set<ModelName>()
 const world: World = {
   quick: values.quick,
   rounds: values.quick ? 2 : 5,
   chosen: ['slipway', ...peers.filter((name) => name !== 'slipway')],
-  file(name) {
-    const path = join(folder, `${name}.onnx`)
-    if (!written.has(name)) {
-      mkdirSync(folder, { recursive: true })
-      writeFileSync(path, models[name]().bytes)
-      written.add(name)
-    }
-    return path
-  },
+  folder: join(cacheDir(), 'bench', 'models'),
   report,
   samples: [],
   missing: Object.fromEntries(

@@ -6,7 +6,8 @@ import { promisify } from 'node:util'
 import type { Started } from './contenders.ts'
 import { connectGet } from './lanes/http.ts'
 import type { Job, Load, Progress } from './load.ts'
-import { bodyOf, type Form, type Model, type ModelName } from './models.ts'
+import type { Model, ModelName } from './models.ts'
+import { bodiesOf, type Form } from './requests.ts'
 import type { Raw } from './peers/raw.ts'
 import { cpuUs, memoryMib } from './processes.ts'
 
@@ -59,13 +60,11 @@ export async function measure(
   { name, model }: { readonly name: ModelName; readonly model: Model },
   { part, subject, round, form, connections, perSecond, load: what, forMs, warmMs }: Loading,
 ): Promise<Sample> {
-  const { bytes, headers } = bodyOf(model, form)
   const job: Job = {
     transport: form === 'grpc' ? 'grpc' : 'http',
     port: form === 'grpc' ? ports.grpc : ports.http,
     path,
-    headers,
-    body: bytes,
+    requests: bodiesOf(model, form),
     connections,
     perSecond,
     warmMs,
@@ -151,7 +150,7 @@ function probing(port: number, path: string): { end(): number } {
 
 /** Sessions without a server. @param threads of each session */
 export async function measureRaw(
-  { file, model, name }: { readonly file: string; readonly model: Model; readonly name: ModelName },
+  { file, name }: { readonly file: string; readonly name: ModelName },
   {
     part,
     round,
@@ -167,7 +166,7 @@ export async function measureRaw(
   },
 ): Promise<Sample> {
   const program = join(import.meta.dirname, 'peers/raw.ts')
-  const values = [file, JSON.stringify(model.input), String(sessions), String(threads), String(forMs)]
+  const values = [file, name, String(sessions), String(threads), String(forMs)]
   const { stdout } = await promisify(execFile)(process.execPath, [program, ...values])
   const { runs, seconds, p50, p99, cpuUs } = JSON.parse(stdout) as Raw
   return {

@@ -1,30 +1,93 @@
-// The models that the runtime and its peers serve, with weights from a fixed formula, and the same request in each form.
-// All of them take `x`, FP32, with a batch dimension, and give `y`.
-import { encode } from '../../runtime/grpc/protobuf/message.ts'
-import { ModelInferRequest } from '../../runtime/grpc/api/inference.ts'
+// The models that the runtime and its peers serve, and what they are asked: some with weights from a fixed formula, which
+// take `x`, FP32, with a batch dimension, and give `y`; and two real ones, out of packages.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { onnxModel, type Initializer, type Node } from '../../test/fixtures/onnx.ts'
+import { ppocrRecognition } from '../../scripts/ppocr.ts'
+import { sileroModels } from '../../scripts/silero.ts'
+import { numbers, shortNumbers, type Feed } from './requests.ts'
 
-export type ModelName = 'tiny' | 'large' | 'cnn' | 'shrink'
+export type ModelName = 'tiny' | 'large' | 'cnn' | 'shrink' | 'silero' | 'ppocr'
+
+/** An input or output as a server's owner has to declare it; -1 for what differs from request to request. */
+export interface Declared {
+  readonly name: string
+  readonly datatype: Feed['datatype']
+  readonly shape: readonly number[]
+}
 
 export interface Model {
+  /** Brings its file. @param folder where generated ones go @returns its path */
+  readonly file: (folder: string) => Promise<string>
+  readonly inputs: readonly Declared[]
+  readonly outputs: readonly Declared[]
+  /** What a client asks, one request after another, then from the start. */
+  readonly requests: readonly (readonly Feed[])[]
+}
+
+/** A model that is made here. */
+interface Made {
   readonly bytes: Uint8Array
   /** The shape of one request. */
   readonly input: readonly number[]
   readonly outputs: number
 }
 
-/** Numbers in [-scale, scale] that are the same on every machine and run. */
-const numbers = (count: number, scale: number, seed: number): Float32Array<ArrayBuffer> => {
-  const values = new Float32Array(count)
-  let state = seed >>> 0 || 1
-  for (let at = 0; at < count; at += 1) {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    values[at] = ((state >>> 0) / 2 ** 31 - 1) * scale
+const made = (name: ModelName, { bytes, input, outputs }: Made): Model => ({
+  file(folder) {
+    const path = join(folder, `${name}.onnx`)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(path, bytes)
+    return Promise.resolve(path)
+  },
+  inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, ...input.slice(1)] }],
+  outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, outputs] }],
+  requests: [[{ name: 'x', datatype: 'FP32', shape: input, data: shortNumbers(input) }]],
+})
+
+/** A step of a stream: 32 ms of sound with the 4 ms before them, the memory of the step before, and the sound's rate. */
+function silero(): Model {
+  const [sound, state] = [
+    [1, 576],
+    [2, 1, 128],
+  ]
+  return {
+    file: async () => (await sileroModels()).v6,
+    inputs: [
+      { name: 'input', datatype: 'FP32', shape: [-1, -1] },
+      { name: 'state', datatype: 'FP32', shape: [2, -1, 128] },
+      { name: 'sr', datatype: 'INT64', shape: [] },
+    ],
+    outputs: [
+      { name: 'output', datatype: 'FP32', shape: [-1, 1] },
+      { name: 'stateN', datatype: 'FP32', shape: [2, -1, 128] },
+    ],
+    requests: [
+      [
+        { name: 'input', datatype: 'FP32', shape: sound, data: shortNumbers(sound) },
+        { name: 'state', datatype: 'FP32', shape: state, data: shortNumbers(state) },
+        { name: 'sr', datatype: 'INT64', shape: [], data: BigInt64Array.of(16_000n) },
+      ],
+    ],
   }
-  return values
 }
+
+/** Lines of text of several lengths: 48 pixels high, as wide as the line is long. */
+function ppocr(): Model {
+  const [rows, classes] = [48, 6625]
+  return {
+    file: ppocrRecognition,
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 3, rows, -1] }],
+    outputs: [{ name: 'softmax_11.tmp_0', datatype: 'FP32', shape: [-1, -1, classes] }],
+    requests: lineWidths.map((width) => {
+      const shape = [1, 3, rows, width]
+      return [{ name: 'x', datatype: 'FP32', shape, data: shortNumbers(shape) }]
+    }),
+  }
+}
+
+/** In pixels; a word, and lines of some ten to thirty letters. */
+const lineWidths = [96, 320, 160, 240] as const
 
 const weights = (name: string, shape: readonly number[], inputs: number): Initializer => {
   const values = numbers(
@@ -36,7 +99,7 @@ const weights = (name: string, shape: readonly number[], inputs: number): Initia
 }
 
 /** Layers of MatMul and ReLU. */
-function mlp(sizes: readonly number[]): Model {
+function mlp(sizes: readonly number[]): Made {
   const nodes: Node[] = []
   const initializers: Initializer[] = []
   let from = 'x'
@@ -65,7 +128,7 @@ const stages = [
 ] as const
 
 /** MobileNetV2's graph with its normalisation folded away, and 1,000 classes. */
-function mobileNet(): Model {
+function mobileNet(): Made {
   const nodes: Node[] = []
   const initializers: Initializer[] = []
   let made = 0
@@ -115,7 +178,7 @@ function mobileNet(): Model {
 }
 
 /** Takes an image and gives the first column of it: next to no work, so what is left is the server's. */
-function shrink(): Model {
+function shrink(): Made {
   const int64 = (name: string, value: number): Initializer => ({
     name,
     type: 'INT64',
@@ -144,56 +207,10 @@ const model = (
   })
 
 export const models: Readonly<Record<ModelName, () => Model>> = {
-  tiny: () => mlp([64, 256, 10]),
-  large: () => mlp([1024, 4096, 4096, 1000]),
-  cnn: mobileNet,
-  shrink,
-}
-
-export const forms = ['json', 'binary', 'grpc'] as const
-export type Form = (typeof forms)[number]
-
-export interface Body {
-  readonly bytes: Uint8Array
-  readonly headers: Readonly<Record<string, string>>
-}
-
-/** The values that every request of a model carries; short ones, as rounded measurements are. */
-export const inputOf = ({ input }: Pick<Model, 'input'>): Float32Array<ArrayBuffer> =>
-  numbers(
-    input.reduce((a, b) => a * b, 1),
-    1,
-    17,
-  ).map((value) => Math.round(value * 1e6) / 1e6)
-
-/** A request as the Open Inference Protocol has it. */
-export function bodyOf(model: Pick<Model, 'input'>, form: Form): Body {
-  const data = inputOf(model)
-  const x = { name: 'x', shape: model.input, datatype: 'FP32' }
-  if (form === 'json') {
-    const values = Array.from(data, (value) => Number(value.toFixed(6)))
-    return {
-      bytes: Buffer.from(JSON.stringify({ inputs: [{ ...x, data: values }] })),
-      headers: { 'content-type': 'application/json' },
-    }
-  }
-  const tensor = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  if (form === 'grpc') {
-    const message = {
-      model_name: 'm',
-      inputs: [{ ...x, shape: model.input.map(BigInt) }],
-      raw_input_contents: [tensor],
-    }
-    return { bytes: encode(ModelInferRequest, message), headers: {} }
-  }
-  const head = Buffer.from(
-    JSON.stringify({
-      inputs: [{ ...x, parameters: { binary_data_size: tensor.byteLength } }],
-      outputs: [{ name: 'y', parameters: { binary_data: true } }],
-    }),
-  )
-  return {
-    bytes: Buffer.concat([head, tensor]),
-    headers: { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(head.length) },
-  }
+  tiny: () => made('tiny', mlp([64, 256, 10])),
+  large: () => made('large', mlp([1024, 4096, 4096, 1000])),
+  cnn: () => made('cnn', mobileNet()),
+  shrink: () => made('shrink', shrink()),
+  silero,
+  ppocr,
 }

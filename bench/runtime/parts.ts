@@ -1,10 +1,12 @@
 // What is measured, in parts that can be run alone. A part starts its servers once, measures them in rounds, and within a
 // round one after another; who goes first changes from round to round.
 import { availableParallelism } from 'node:os'
-import { askOnce, contenders, start, type ContenderName, type Started } from './contenders.ts'
+import { checkServer, contenders, start, type ContenderName, type Started } from './contenders.ts'
+import { directAnswers } from './expected.ts'
 import { inWords, measure, measureRaw, openConnections, type Loading, type Sample } from './measure.ts'
 import { models, type Model, type ModelName } from './models.ts'
 import { cpuQuota } from './processes.ts'
+import { forms } from './requests.ts'
 import type { Serving } from './server.ts'
 
 export interface World {
@@ -12,8 +14,8 @@ export interface World {
   readonly rounds: number
   /** Who takes part, ours included. */
   readonly chosen: readonly ContenderName[]
-  /** The file of a model. */
-  readonly file: (name: ModelName) => string
+  /** Where generated models go. */
+  readonly folder: string
   readonly report: (line: string) => void
   readonly samples: Sample[]
   /** Why a contender is not there. */
@@ -30,18 +32,12 @@ interface Subject {
 
 type Planned = Omit<Loading, 'part' | 'subject' | 'round' | 'warmMs'>
 
-interface Answer {
-  readonly outputs: readonly { readonly data: readonly number[] }[]
-}
-
 /** Servers of one part, all started; those that cannot be are told. */
 class Field {
   readonly #world: World
   readonly #part: string
   readonly serving: Serving
   readonly servers = new Map<string, Started>()
-  /** What the first server answered. */
-  #expected: readonly number[] | undefined
 
   private constructor(world: World, part: string, serving: Serving) {
     this.#world = world
@@ -58,7 +54,9 @@ class Field {
     work: (field: Field) => Promise<void>,
   ): Promise<void> {
     const model: Model = models[name]()
-    const field = new Field(world, part, { model, name, file: world.file(name), threads })
+    const file = await model.file(world.folder)
+    const expected = await directAnswers(file, model)
+    const field = new Field(world, part, { model, name, file, expected, threads })
     try {
       for (const { name: subject, contender, serving } of subjects) {
         if (!world.chosen.includes(contender)) continue
@@ -76,8 +74,7 @@ class Field {
     try {
       const server = await start(contender, serving)
       this.servers.set(subject, server)
-      for (const form of server.forms) await askOnce(server, serving, form) // oxlint-disable-line no-await-in-loop
-      this.#compare(await askOnce(server, serving, 'json'))
+      for (const form of server.forms) await checkServer(server, serving, form) // oxlint-disable-line no-await-in-loop
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error)
       this.#world.missing[subject] = words.split('\n')[0] ?? words
@@ -85,18 +82,6 @@ class Field {
       await this.servers.get(subject)?.stop()
       this.servers.delete(subject)
     }
-  }
-
-  /** A fast wrong answer is no answer. @throws Error when it is not what the first server said */
-  #compare(answer: Uint8Array): void {
-    const { outputs } = JSON.parse(Buffer.from(answer).toString()) as Pick<Answer, 'outputs'>
-    const data = outputs[0]?.data ?? []
-    this.#expected ??= data
-    const same = this.#expected.every(
-      (value, at) => Math.abs(value - (data[at] ?? NaN)) <= 1e-3 * (1 + Math.abs(value)),
-    )
-    if (data.length !== this.#expected.length || !same)
-      throw new Error('it answers other numbers than the first server')
   }
 
   async one(subject: string, round: number, planned: Planned): Promise<Sample | undefined> {
@@ -247,7 +232,42 @@ const poisson = (world: World): Promise<void> =>
     }
   })
 
+/** A real model that is asked many times a second by each who speaks: 5 KB of JSON, three inputs, a fifth of a millisecond. */
+const speech = (world: World): Promise<void> => {
+  // Triton's models have no inputs without dimensions, so it would be asked something else.
+  const subjects = everybody(...servers.filter((name) => name !== 'triton'))
+  return Field.of(world, 'speech', 'silero', subjects, 1, async (field) => {
+    const ms = world.quick ? 700 : 1000
+    for (let round = 0; round < world.rounds; round += 1) {
+      await field.raw(round, 1, ms / 2)
+      for (const subject of field.order(round))
+        for (const form of forms)
+          for (const connections of [16, 1])
+            await field.one(subject, round, { form, connections, forMs: connections === 1 ? ms / 2 : ms })
+    }
+  })
+}
+
+/** A real model whose requests have varying width, and answers that are larger than they. */
+const ocr = (world: World): Promise<void> =>
+  Field.of(
+    world,
+    'ocr',
+    'ppocr',
+    everybody('slipway', 'express', 'fastapi', 'mlserver', 'kserve', 'triton'),
+    'default',
+    async (field) => {
+      const ms = world.quick ? 1500 : 2500
+      for (let round = 0; round < world.rounds; round += 1) {
+        await field.raw(round, 1, ms / 2)
+        if (cores > 1) await field.raw(round, cores, ms / 2)
+        for (const subject of field.order(round))
+          for (const form of forms) await field.one(subject, round, { form, connections: 8, forMs: ms })
+      }
+    },
+  )
+
 /* oxlint-enable no-await-in-loop */
 
-export const parts = { tiny, image, batching, quota, floor, poisson } as const
+export const parts = { tiny, image, batching, quota, floor, poisson, speech, ocr } as const
 export type PartName = keyof typeof parts

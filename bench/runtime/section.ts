@@ -128,6 +128,27 @@ const charts: readonly Plot[] = [
     figure: cpu,
   },
   {
+    file: 'speech-json.svg',
+    title: 'Silero, a step of speech as JSON, 16 at once',
+    unit: 'answers a second',
+    which: is('speech', 'json', 16),
+    figure: rps,
+  },
+  {
+    file: 'ocr-json.svg',
+    title: 'PP-OCR, lines of varying width as JSON, 8 at once',
+    unit: 'answers a second',
+    which: is('ocr', 'json', 8),
+    figure: rps,
+  },
+  {
+    file: 'ocr-binary.svg',
+    title: 'PP-OCR, lines of varying width, binary tensors, 8 at once',
+    unit: 'answers a second',
+    which: is('ocr', 'binary', 8),
+    figure: rps,
+  },
+  {
     file: 'quota.svg',
     title: 'MobileNetV2 under a quota of 1 CPU, one at once: p99',
     unit: 'milliseconds',

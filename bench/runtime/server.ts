@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Values } from './expected.ts'
 import type { ModelName, Model } from './models.ts'
 import type { Quota } from './processes.ts'
 
@@ -12,6 +13,8 @@ import type { Quota } from './processes.ts'
 export interface Serving {
   readonly model: Model
   readonly name: ModelName
+  /** What a direct run answers, for each of the model's requests. */
+  readonly expected: readonly Values[]
   /** The model's file, one for all servers. */
   readonly file: string
   /** Threads of a run, where a server's owner has to say it; `default` leaves it to ONNX Runtime. */

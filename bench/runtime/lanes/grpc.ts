@@ -6,10 +6,13 @@ import type { Lane } from './http.ts'
 /** Calls share connections; more than this many to one server is unusual. */
 const maxSessions = 4
 
-export function connectGrpc({ port, body, connections }: Pick<Job, 'port' | 'body' | 'connections'>): Lane[] {
-  const frame = Buffer.alloc(5 + body.length)
-  frame.writeUInt32BE(body.length, 1)
-  frame.set(body, 5)
+export function connectGrpc({ port, requests, connections }: Pick<Job, 'port' | 'requests' | 'connections'>): Lane[] {
+  const frames = requests.map(({ bytes }) => {
+    const frame = Buffer.alloc(5 + bytes.length)
+    frame.writeUInt32BE(bytes.length, 1)
+    frame.set(bytes, 5)
+    return frame
+  })
   const sessions: (ClientHttp2Session | undefined)[] = []
   const session = (place: number): ClientHttp2Session => {
     const open = sessions[place]
@@ -22,7 +25,11 @@ export function connectGrpc({ port, body, connections }: Pick<Job, 'port' | 'bod
   }
   return Array.from({ length: connections }, (_, index) => {
     const place = index % maxSessions
-    return { ask: () => call(session(place), frame), close: () => sessions[place]?.destroy() }
+    let next = index
+    return {
+      ask: () => call(session(place), frames[next++ % frames.length]!),
+      close: () => sessions[place]?.destroy(),
+    }
   })
 }
 

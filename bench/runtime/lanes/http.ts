@@ -1,4 +1,4 @@
-// One keep-alive connection of HTTP/1.1 that sends ready bytes and reads one answer at a time. It costs a fraction of
+// Keep-alive connections of HTTP/1.1 that send ready bytes and read one answer at a time. It costs a fraction of
 // node:http, so that the client takes little of the cores that it shares with the server.
 import { connect, type Socket } from 'node:net'
 import type { Job } from '../load.ts'
@@ -13,24 +13,29 @@ export interface Lane {
 /** How long a server may take for an answer, in milliseconds. */
 const patienceMs = 30_000
 
-export function connectHttp(job: Pick<Job, 'port' | 'path' | 'headers' | 'body' | 'connections'>): Lane[] {
-  const head = [
-    `POST ${job.path} HTTP/1.1`,
-    `host: 127.0.0.1:${job.port}`,
-    `content-length: ${job.body.length}`,
-    ...Object.entries(job.headers).map(([name, value]) => `${name}: ${value}`),
-  ]
-  const request = Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), job.body])
-  return Array.from({ length: job.connections }, () => new HttpLane(job.port, request))
+export function connectHttp({ port, path, requests, connections }: HttpJob): Lane[] {
+  const ready = requests.map(({ bytes, headers }) => {
+    const head = [
+      `POST ${path} HTTP/1.1`,
+      `host: 127.0.0.1:${port}`,
+      `content-length: ${bytes.length}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ]
+    return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), bytes])
+  })
+  return Array.from({ length: connections }, (_, index) => new HttpLane(port, ready, index))
 }
+
+type HttpJob = Pick<Job, 'port' | 'path' | 'requests' | 'connections'>
 
 /** A connection that only asks for a page. */
 export const connectGet = (port: number, path: string): Lane =>
-  new HttpLane(port, Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`))
+  new HttpLane(port, [Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`)], 0)
 
 class HttpLane implements Lane {
   readonly #port: number
-  readonly #request: Buffer
+  readonly #requests: readonly Buffer[]
+  #next: number
   #socket: Socket | undefined
   #received: Buffer[] = []
   #size = 0
@@ -39,16 +44,18 @@ class HttpLane implements Lane {
   #bodyAt = 0
   #waiting: { readonly resolve: (body: Uint8Array) => void; readonly reject: (error: Error) => void } | undefined
 
-  constructor(port: number, request: Buffer) {
+  /** @param first which request it begins with: not all begin with the same */
+  constructor(port: number, requests: readonly Buffer[], first: number) {
     this.#port = port
-    this.#request = request
+    this.#requests = requests
+    this.#next = first
   }
 
   ask(): Promise<Uint8Array> {
     const socket = (this.#socket ??= this.#open())
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject }
-      socket.write(this.#request)
+      socket.write(this.#requests[this.#next++ % this.#requests.length]!)
     })
   }
 

@@ -6,6 +6,7 @@ import bentoml
 import numpy as np
 import onnxruntime as ort
 
+numpy_types = {"FP32": np.float32, "INT64": np.int64}
 options = ort.SessionOptions()
 if os.environ["THREADS"] != "default":
     options.intra_op_num_threads = int(os.environ["THREADS"])
@@ -18,7 +19,7 @@ class Onnx:
 
     @bentoml.api
     def infer(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        feeds = {each["name"]: np.asarray(each["data"], np.float32).reshape(each["shape"]) for each in inputs}
+        feeds = {each["name"]: np.asarray(each["data"], numpy_types[each["datatype"]]).reshape(each["shape"]) for each in inputs}
         results = self.session.run(None, feeds)
         outputs = [
             {"name": value.name, "datatype": "FP32", "shape": list(result.shape), "data": result.ravel().tolist()}

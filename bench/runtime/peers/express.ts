@@ -1,10 +1,16 @@
 // Plain express and onnxruntime-node, as their documentation shows them: what a team writes for itself. It takes JSON, and
-// the binary form of the protocol for one input and one output.
+// the binary form of the protocol.
 import express, { type Request, type Response } from 'express'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 
 interface Asked {
-  readonly inputs: readonly { readonly name: string; readonly shape: number[]; readonly data?: number[] }[]
+  readonly inputs: readonly {
+    readonly name: string
+    readonly datatype: string
+    readonly shape: number[]
+    readonly data?: number[]
+    readonly parameters?: { readonly binary_data_size: number }
+  }[]
 }
 
 const [, , model = '', port = '', threads = 'default'] = process.argv
@@ -19,8 +25,11 @@ app.post('/v2/models/m/infer', async (request: Request, response: Response) => {
   const { body } = request as { body: unknown }
   if (Buffer.isBuffer(body)) return inferBinary(body, Number(request.get('inference-header-content-length')), response)
   const feeds: Record<string, Tensor> = {}
-  for (const { name, shape, data = [] } of (body as Asked).inputs) {
-    feeds[name] = new Tensor('float32', Float32Array.from(data), shape)
+  for (const { name, datatype, shape, data = [] } of (body as Asked).inputs) {
+    feeds[name] =
+      datatype === 'INT64'
+        ? new Tensor('int64', BigInt64Array.from(data, BigInt), shape)
+        : new Tensor('float32', Float32Array.from(data), shape)
   }
   const results = await session.run(feeds)
   const outputs = Object.entries(results).map(([name, { dims, data }]) => ({
@@ -35,15 +44,31 @@ app.listen(Number(port), '127.0.0.1')
 
 async function inferBinary(body: Buffer, headLength: number, response: Response): Promise<Response> {
   const head = JSON.parse(body.toString('utf8', 0, headLength)) as Asked
-  const [input] = head.inputs
-  const floats = new Float32Array(Uint8Array.from(body.subarray(headLength)).buffer)
-  const { y } = await session.run({ x: new Tensor('float32', floats, input?.shape ?? []) })
-  if (y === undefined) throw new Error('the model gave no y')
-  const { buffer, byteOffset, byteLength } = y.data as Float32Array
-  const output = { name: 'y', datatype: 'FP32', shape: y.dims, parameters: { binary_data_size: byteLength } }
-  const answer = Buffer.from(JSON.stringify({ model_name: 'm', outputs: [output] }))
+  const feeds: Record<string, Tensor> = {}
+  let at = headLength
+  for (const { name, datatype, shape, parameters } of head.inputs) {
+    const end = at + (parameters?.binary_data_size ?? 0)
+    const { buffer } = Uint8Array.from(body.subarray(at, end))
+    feeds[name] =
+      datatype === 'INT64'
+        ? new Tensor('int64', new BigInt64Array(buffer), shape)
+        : new Tensor('float32', new Float32Array(buffer), shape)
+    at = end
+  }
+  const results = Object.entries(await session.run(feeds))
+  const tensors = results.map(([, { data }]) => {
+    const { buffer, byteOffset, byteLength } = data as Float32Array
+    return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
+  })
+  const outputs = results.map(([name, { dims }], index) => ({
+    name,
+    datatype: 'FP32',
+    shape: dims,
+    parameters: { binary_data_size: tensors[index]?.length },
+  }))
+  const answer = Buffer.from(JSON.stringify({ model_name: 'm', outputs }))
   return response
     .set('inference-header-content-length', String(answer.length))
     .type('application/octet-stream')
-    .send(Buffer.concat([answer, Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)]))
+    .send(Buffer.concat([answer, ...tensors]))
 }

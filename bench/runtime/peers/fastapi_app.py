@@ -11,6 +11,7 @@ if os.environ["THREADS"] != "default":
     options.intra_op_num_threads = int(os.environ["THREADS"])
 session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
 app = FastAPI()
+numpy_types = {"FP32": np.float32, "INT64": np.int64}
 
 
 class Tensor(BaseModel):
@@ -31,7 +32,7 @@ def live():
 
 @app.post("/v2/models/m/infer")
 def infer(request: Request):
-    feeds = {each.name: np.asarray(each.data, np.float32).reshape(each.shape) for each in request.inputs}
+    feeds = {each.name: np.asarray(each.data, numpy_types[each.datatype]).reshape(each.shape) for each in request.inputs}
     results = session.run(None, feeds)
     outputs = [
         {"name": value.name, "datatype": "FP32", "shape": list(result.shape), "data": result.ravel().tolist()}

@@ -14,7 +14,11 @@ if os.environ["THREADS"] != "default":
 
 def described(values):
     return [
-        {"name": v.name, "datatype": "FP32", "shape": [d if isinstance(d, int) else -1 for d in v.shape]}
+        {
+            "name": v.name,
+            "datatype": "INT64" if v.type == "tensor(int64)" else "FP32",
+            "shape": [d if isinstance(d, int) else -1 for d in v.shape],
+        }
         for v in values
     ]
 

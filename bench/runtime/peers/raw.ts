@@ -2,7 +2,7 @@
 // Prints one JSON line, the median time of a run and the CPU time of all.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { binding, initOrt } from 'onnxruntime-node/dist/binding.js'
-import { inputOf } from '../models.ts'
+import { models, type ModelName } from '../models.ts'
 
 export interface Raw {
   readonly runs: number
@@ -13,8 +13,8 @@ export interface Raw {
 }
 
 interface Part {
-  readonly model: string
-  readonly shape: readonly number[]
+  readonly file: string
+  readonly name: ModelName
   readonly options: object
   readonly forMs: number
 }
@@ -24,12 +24,22 @@ interface NativeSession {
   run(feeds: object, fetches: object, options: object): unknown
 }
 
-function runFor({ model, shape, options, forMs }: Part): Float64Array {
+function runFor({ file, name, options, forMs }: Part): Float64Array {
   initOrt()
   const session = new (binding as unknown as { InferenceSession: new () => NativeSession }).InferenceSession()
-  session.loadModel(model, { interOpNumThreads: 1, ...options })
-  const x = { type: 'float32', data: inputOf({ input: shape }), dims: shape, location: 'cpu' }
-  const run = (): void => void session.run({ x }, { y: null }, {})
+  session.loadModel(file, { interOpNumThreads: 1, ...options })
+  const { requests, outputs } = models[name]()
+  const feeds = requests.map((each) =>
+    Object.fromEntries(
+      each.map(({ name: input, datatype, shape, data }) => [
+        input,
+        { type: datatype === 'FP32' ? 'float32' : 'int64', data, dims: shape, location: 'cpu' },
+      ]),
+    ),
+  )
+  const fetches = Object.fromEntries(outputs.map((output) => [output.name, null]))
+  let next = 0
+  const run = (): void => void session.run(feeds[next++ % feeds.length] ?? {}, fetches, {})
   const warmUntil = performance.now() + 300
   while (performance.now() < warmUntil) run()
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
@@ -46,12 +56,12 @@ function runFor({ model, shape, options, forMs }: Part): Float64Array {
 }
 
 if (isMainThread) {
-  const [, , model = '', shape = '[]', instances = '1', threads = '1', forMs = '1000'] = process.argv
+  const [, , file = '', name = '', instances = '1', threads = '1', forMs = '1000'] = process.argv
   const options =
     threads === 'default'
       ? {}
       : { intraOpNumThreads: Number(threads), extra: { session: { intra_op: { allow_spinning: '0' } } } }
-  const part: Part = { model, shape: JSON.parse(shape) as number[], options, forMs: Number(forMs) }
+  const part: Part = { file, name: name as ModelName, options, forMs: Number(forMs) }
   let cpu: NodeJS.CpuUsage | undefined
   const work = (): Promise<Float64Array> =>
     new Promise((resolve, reject) => {

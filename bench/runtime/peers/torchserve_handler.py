@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime as ort
 
 session = None
+numpy_types = {"FP32": np.float32, "INT64": np.int64}
 
 
 def handle(data, context):
@@ -23,7 +24,7 @@ def handle(data, context):
         if isinstance(body, (bytes, bytearray)):
             body = json.loads(body)
         body = body if isinstance(body, dict) and "inputs" in body else request
-        feeds = {each["name"]: np.asarray(each["data"], np.float32).reshape(each["shape"]) for each in body["inputs"]}
+        feeds = {each["name"]: np.asarray(each["data"], numpy_types[each["datatype"]]).reshape(each["shape"]) for each in body["inputs"]}
         results = session.run(None, feeds)
         outputs = [
             {"name": value.name, "datatype": "FP32", "shape": list(result.shape), "data": result.ravel().tolist()}

@@ -15,10 +15,13 @@ if os.environ["THREADS"] != "default":
 class TritonPythonModel:
     def initialize(self, args):
         self.session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
+        self.inputs = [value.name for value in self.session.get_inputs()]
+        self.outputs = [value.name for value in self.session.get_outputs()]
 
     def execute(self, requests):
         answers = []
         for request in requests:
-            x = utils.get_input_tensor_by_name(request, "x").as_numpy()
-            answers.append(utils.InferenceResponse([utils.Tensor("y", self.session.run(None, {"x": x})[0])]))
+            feeds = {name: utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
+            results = self.session.run(None, feeds)
+            answers.append(utils.InferenceResponse([utils.Tensor(n, r) for n, r in zip(self.outputs, results)]))
         return answers
