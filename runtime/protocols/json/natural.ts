@@ -6,6 +6,7 @@ import { fault } from '../../errors.ts'
 import { elementCount, printShape, tensor, zeros, type Tensor, type TensorSpec } from '../../tensor.ts'
 import { checkShape } from '../signature.ts'
 import { ElementReader } from './elements.ts'
+import { readPlain } from './plain.ts'
 import { char, type JsonScanner } from './scanner.ts'
 
 /** Collects the elements of one input, from one value or from one value a row. */
@@ -45,6 +46,7 @@ export class NaturalReader {
     let found = 0
     if (!scanner.take(char.closeArray)) {
       do {
+        if (level === this.#sizes.length - 1) found += this.#plain()
         this.read(level + 1)
         found += 1
       } while (scanner.take(char.comma))
@@ -64,6 +66,16 @@ export class NaturalReader {
     const { data } = this.#target
     // A view would keep, and pass to the engine, a buffer that is up to twice as large.
     return tensor(name, datatype, shape, this.#count === data.length ? data : data.slice(0, this.#count))
+  }
+
+  /** Takes what is plain of a row of floats. @returns how many */
+  #plain(): number {
+    if (this.#count === this.#capacity) this.#grow()
+    const { datatype, data } = this.#target
+    if (datatype !== 'FP32' && datatype !== 'FP64') return 0
+    const taken = readPlain(this.#scanner, data, this.#count, this.#capacity)
+    this.#count += taken
+    return taken
   }
 
   #leaf(level: number): void {

@@ -46,12 +46,15 @@ export const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Nu
 
 export class JsonScanner {
   readonly bytes: Buffer
+  /** The same bytes, to be read several at a time. */
+  readonly words: DataView
   /** The offset of the next unread byte. */
   at = 0
   readonly #end: number
 
   constructor(bytes: Uint8Array) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#end = bytes.byteLength
   }
 
