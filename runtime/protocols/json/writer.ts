@@ -6,10 +6,10 @@ import { isUtf8 } from 'node:buffer'
 import { fault } from '../../errors.ts'
 import { elementCount, type Tensor } from '../../tensor.ts'
 import { fromHalf } from '../half.ts'
+import { longestNumber, writeSingle, writeWhole } from './digits.ts'
 import { char } from './scanner.ts'
 
 const encoder = new TextEncoder()
-const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 
 export class JsonWriter {
   #bytes: Uint8Array<ArrayBuffer>
@@ -139,8 +139,8 @@ export class JsonWriter {
   /** Whole numbers from -2^32 to 2^32. */
   #whole(value: number): this {
     if (value < 0) return this.raw(String(value))
-    this.#reserve(10)
-    this.#digits(value, 0)
+    this.#reserve(longestNumber)
+    this.#at = writeWhole(this.#bytes, this.#at, value)
     return this
   }
 
@@ -149,61 +149,24 @@ export class JsonWriter {
     return this.raw(Object.is(value, -0) ? '-0.0' : String(value))
   }
 
-  /** A float32 value. Six to nine significant digits always suffice to read the same float32 back. */
+  /** A float32 value, in the fewest digits that read back to it. */
   #single(value: number): this {
-    const magnitude = Math.abs(value)
-    if (Number.isInteger(value) && magnitude < 1e9 && !Object.is(value, -0)) {
-      if (value < 0) this.raw('-')
-      this.#reserve(10)
-      this.#digits(magnitude, 0)
-      return this
-    }
-    if (!(magnitude >= 1e-4 && magnitude < 1e9)) return this.#rareSingle(value)
-    // n / 10^k is the double nearest to the decimal, since both are exact: what a reader gets before it rounds to float32.
-    const whole = Math.floor(Math.log10(magnitude)) + 1
-    for (let significant = 6; significant <= 9; significant++) {
-      const places = significant - whole
-      if (places < 0 || places > 22) continue
-      const power = powersOfTen[places] ?? 1
-      const scaled = Math.round(magnitude * power)
-      if (Math.fround(scaled / power) !== magnitude) continue
-      this.#reserve(24)
-      if (value < 0) this.#bytes[this.#at++] = char.minus
-      this.#digits(scaled, places)
-      return this
-    }
-    return this.#rareSingle(value)
+    this.#reserve(longestNumber)
+    const after = writeSingle(this.#bytes, this.#at, value)
+    if (after === 0) return this.#rareSingle(value)
+    this.#at = after
+    return this
   }
 
+  /** Zero, numbers of more than nine digits, very small ones, and what is no number. */
   #rareSingle(value: number): this {
-    if (!Number.isFinite(value) || value === 0) return this.#double(value)
+    if (value === 0) return this.raw(Object.is(value, -0) ? '-0.0' : '0')
+    if (!Number.isFinite(value)) return this.#double(value)
     for (let significant = 6; significant <= 9; significant++) {
       const short = Number(value.toPrecision(significant))
       if (Math.fround(short) === value) return this.raw(String(short))
     }
     return this.#double(value)
-  }
-
-  /** Writes the whole number `scaled` with its point `places` digits from the right, without trailing zeros. */
-  #digits(scaled: number, places: number): void {
-    let rest = scaled
-    let after = places
-    while (after > 0 && rest % 10 === 0) {
-      rest /= 10
-      after -= 1
-    }
-    let length = 1
-    for (let limit = 10; rest >= limit; limit *= 10) length += 1
-    if (length <= after) length = after + 1
-    const size = after === 0 ? length : length + 1
-    let at = this.#at + size
-    this.#at = at
-    for (let digit = 0; digit < length; digit++) {
-      if (digit === after && after > 0) this.#bytes[--at] = char.point
-      const next = Math.floor(rest / 10)
-      this.#bytes[--at] = char.zero + (rest - next * 10)
-      rest = next
-    }
   }
 
   #reserve(size: number): void {
