@@ -24,7 +24,8 @@ export interface Samples {
   readonly resync?: { readonly slipway: Resynced; readonly peer?: Resynced }
   /** Milliseconds until a changed child was seen, by program. */
   readonly changes?: { readonly slipway: readonly number[]; readonly peer?: readonly number[] }
-  readonly restart?: readonly number[]
+  /** Milliseconds until a changed child was seen, by program and restart. */
+  readonly restart?: { readonly slipway: readonly (readonly number[])[]; readonly peer: readonly (readonly number[])[] }
   /** Seconds. */
   readonly failover?: { readonly clean: readonly number[]; readonly killed: readonly number[] }
   readonly faults?: { readonly seconds: number; readonly recovered: Readonly<Record<string, number>> }
@@ -65,9 +66,15 @@ export const phases: { readonly [Name in PhaseName]: (bench: Bench) => Promise<N
     const slipway = await changesOf(ours)
     return theirs === undefined ? { slipway } : { slipway, peer: await changesOf(theirs) }
   },
-  restart: ({ ours, world, children, report }) => {
-    report('changes during a restart')
-    return changesDuringRestart(ours, world, children)
+  restart: async ({ ours, theirs, world, children, quick, report }) => {
+    const [slipway, peer]: [number[][], number[][]] = [[], []]
+    const restarts = quick ? 1 : 3
+    for (let n = 1; n <= restarts; n += 1) {
+      report(`changes during a restart ${n} of ${restarts}`)
+      slipway.push(await changesDuringRestart(ours, world, children))
+      if (theirs !== undefined) peer.push(await changesDuringRestart(theirs, world, children))
+    }
+    return { slipway, peer }
   },
   failover: async ({ ours, world, quick, report }) => {
     report('failover')

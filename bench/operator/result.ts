@@ -20,7 +20,7 @@ export const goalsOf = (samples: Samples, missing: string): Goal[] => {
     cold_start_vs_go: ratios((s) => s.coldStartSeconds),
     noop_reconcile_cpu_us: resync === undefined ? [] : [resync.slipway.cpuMicros],
     change_to_applied_p99_ms: changes === undefined ? [] : [p99(changes.slipway)],
-    user_change_during_restart_p99_ms: restart === undefined ? [] : [p99(restart)],
+    user_change_during_restart_p99_ms: (restart?.slipway ?? []).map(p99),
     loop_lag_p99_ms: of((s) => s.lagP99Ms),
     loop_lag_max_ms: of((s) => s.lagMaxMs),
     failover_clean_s: failover?.clean ?? [],
@@ -39,30 +39,37 @@ export const goalsOf = (samples: Samples, missing: string): Goal[] => {
 export const pageOf = (goals: readonly Goal[], samples: Samples): string =>
   [tableOf(goals), ...sideBySide(samples)].join('\n\n')
 
-const sideBySide = ({ start, resync, changes, faults }: Samples): string[] => {
+const sideBySide = ({ start, resync, changes, restart, faults }: Samples): string[] => {
   const rows: string[] = []
   const pair = (what: string, ours: number, peer: number | undefined, unit: string): void => {
     const other =
       peer === undefined ? 'peer -' : `peer ${round(peer)} ${unit}`.padEnd(20) + `ratio ${round(ours / peer)}`
-    rows.push(`${what.padEnd(22)} ours ${`${round(ours)} ${unit}`.padEnd(16)} ${other}`)
+    rows.push(`${what.padEnd(24)} ours ${`${round(ours)} ${unit}`.padEnd(16)} ${other}`)
   }
   const medianOf = (program: readonly ColdStart[] | undefined, field: keyof ColdStart): number | undefined =>
-    quantile(
-      (program ?? []).map((sample) => sample[field]).toSorted((a, b) => a - b),
-      0.5,
-    )
+    median((program ?? []).map((sample) => sample[field]))
   for (const [field, unit] of coldStartFields) {
     const ours = medianOf(start?.slipway, field)
     if (ours !== undefined) pair(field, ours, medianOf(start?.peer, field), unit)
   }
   if (resync) pair('no-op reconcile', resync.slipway.cpuMicros, resync.peer?.cpuMicros, 'µs')
   if (changes) pair('change to applied, p99', p99(changes.slipway), changes.peer && p99(changes.peer), 'ms')
+  if (restart) {
+    const [ours, peer] = [restart.slipway, restart.peer].map((restarts) => median(restarts.map(p99)))
+    pair('change at a restart, p99', ours ?? 0, peer, 'ms')
+  }
   if (faults) {
     const each = Object.entries(faults.recovered).map(([name, seconds]) => `${name} ${round(seconds)} s`)
     rows.push(`recovery after ${faults.seconds} s: ${each.join(', ')}`)
   }
   return rows.length === 0 ? [] : [rows.join('\n')]
 }
+
+const median = (values: readonly number[]): number | undefined =>
+  quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  )
 
 const coldStartFields = [
   ['coldStartSeconds', 's'],
