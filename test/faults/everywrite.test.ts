@@ -1,143 +1,136 @@
-// Crash-only, without exception: the operator is killed right after each single write of a rollout in turn, before the
-// answer comes, and the next one ends where an undisturbed one would have.
+// Crash-only, without exception: the operator is killed right after each single write in the life of an object in turn,
+// before the answer comes, and the next one ends where an undisturbed one would have. A life is a first version, a second
+// one, the end of the first one's pods, and its own end; in mode Router the routers come and go with it.
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
-import type { ModelDeploymentStatus } from '../../operator/api/modeldeployment.ts'
-import { jobs } from '../../operator/kube/resources.ts'
+import { eventually } from '../integration/operator/eventually.ts'
 import type { OperatorProcess } from '../integration/operator/process.ts'
-import { revisionOf, type Children } from '../integration/operator/stage.ts'
-import { isCounted } from '../proxy/proxy.ts'
-import { openScene, specOf, type Scene } from './scene.ts'
+import { startRouters, type PlayedRouters } from '../integration/operator/routers.ts'
+import { uriOf, type WrittenSpec } from '../integration/operator/stage.ts'
+import { seeded, shuffled } from '../proxy/random.ts'
+import { dieAfter, isOfStatus, writesOf, type Write } from './deaths.ts'
+import { firstSeed, routedDeaths } from './length.ts'
+import { live, plainly, type Life, type Versions } from './life.ts'
+import { openScene, type Scene } from './scene.ts'
 
-jest.setTimeout(600_000)
+// Some seventy lives of a few seconds each when long.
+jest.setTimeout(3_600_000)
 
 let scene: Scene
+let routers: PlayedRouters
 let operator: OperatorProcess
+
+/** Of the chart's settings, the one that makes the routers have all that they can have. */
+const network = {
+  usersFrom: [],
+  metricsFrom: [],
+  direct: true,
+  apiServerPorts: [6443],
+  operatorNamespace: 'slipway-system',
+  operatorLabels: { 'app.kubernetes.io/name': 'slipway' },
+}
+const start = (): Promise<OperatorProcess> =>
+  scene.start({ environment: { SLIPWAY_NETWORK_POLICY: JSON.stringify(network) } })
 
 beforeAll(async () => {
   scene = await openScene()
-  operator = await scene.start()
+  routers = await startRouters(scene.stage)
+  operator = await start()
 })
 
-afterAll(() => scene.close())
+afterAll(async () => {
+  await routers.close()
+  await scene.close()
+})
 
-const [first, second] = [specOf('first', 2), specOf('second', 2)]
-const made = ['jobs.batch', 'modelrevisions.slipway.dev', 'deployments.apps', 'services', 'poddisruptionbudgets.policy']
-const status = 'modeldeployments.slipway.dev/status'
-/** More status writes than a rollout ever makes; the loop ends with the first that has survived. */
-const most = 30
-
-/** How long a rollout that has ended is watched for a last write, in milliseconds. */
-const afterwardsMs = 5000
-
-/** When the operator dies: after this write of this kind. */
-interface Death {
-  readonly after: string
-  readonly nth: number
-}
-
-interface End {
-  readonly status: ModelDeploymentStatus
-  readonly children: Children
-  readonly fetches: readonly string[]
-}
-
-/** Names and times differ from object to object; nothing else may. */
-const timesAndNames = (name: string) => (key: string, value: unknown) => {
-  if (/^(at|lastTransitionTime|.+At)$/.test(key)) return '(time)'
-  return typeof value === 'string' ? value.replaceAll(name, '(name)').replaceAll(/[0-9a-f]{10}\b/g, '(hash)') : value
-}
-
-const endOf = async (name: string): Promise<End> => {
-  const { stage } = scene
-  const { status: reached = {} } = await stage.ready(name)
-  const { items } = await stage.client.list(jobs, {
-    namespace: stage.namespace,
-    labelSelector: `slipway.dev/model-deployment=${name}`,
+const both = (rest: Omit<WrittenSpec, 'model'>): Versions => {
+  const of = (model: string): WrittenSpec => ({
+    model: { uri: uriOf(model), version: model },
+    replicas: 2,
+    ...rest,
   })
-  const fetches = items.map((job) => job.metadata.name).toSorted()
-  const children = await stage.children(name)
-  // Each object has revisions of its own; what is left to compare is which of the two serves, and how many there are.
-  const words = (revision: string): string => (revision === revisionOf(name, first) ? 'first' : 'second')
-  const plain: Children = {
-    serving: words(children.serving ?? ''),
-    deployments: Object.fromEntries(Object.entries(children.deployments).map(([key, n]) => [words(key), n])),
-    revisions: children.revisions.map(words).toSorted(),
-  }
-  return { ...JSON.parse(JSON.stringify({ status: reached, fetches }, timesAndNames(name))), children: plain }
+  return { first: of('first'), second: of('second') }
 }
 
-test('an operator that is killed at any single write of a rollout leaves nothing undone and nothing done twice', async () => {
-  const { stage, proxy } = scene
-  const roll = async (name: string): Promise<void> => {
-    await stage.apply(name, first)
-    await stage.ready(name)
+const steps = [
+  { weight: 20, minDuration: '0s' },
+  { weight: 50, minDuration: '0s' },
+]
+const direct = both({ traffic: { mode: 'Direct' }, rollout: { strategy: 'BlueGreen', keepPreviousFor: '1s' } })
+const canary = both({ traffic: { mode: 'Router' }, rollout: { strategy: 'Canary', steps, keepPreviousFor: '1s' } })
+
+/** More status writes than a life ever has; the loop ends with the first that nobody dies of. */
+const most = 60
+
+/** Of the writes that an undisturbed life has had, those to die of: all, or so many of them, drawn by the seed. */
+const drawn = (writes: readonly Write[], number: number): readonly Write[] => {
+  if (number < writes.length) return shuffled(seeded(firstSeed), writes).slice(0, number)
+  // A life has more status writes or fewer, as its pods and routers are seen to come.
+  const last = writes.findLast(isOfStatus)
+  const more = Array.from({ length: most }, (_, index) => ({
+    what: last?.what ?? '',
+    nth: (last?.nth ?? 0) + index + 1,
+  }))
+  return [...writes, ...more]
+}
+
+test.each([
+  [
+    'direct',
+    direct,
+    Infinity,
+    'delete deployments.apps (first)',
+    'Pending Provisioning Promoting Idle Pending Provisioning Promoting Observing Idle',
+    { 'resolve (first)': 1, 'resolve (second)': 1, 'serve (first)': 2, 'serve (second)': 2 },
+  ],
+  [
+    'routed',
+    canary,
+    routedDeaths,
+    'delete deployments.apps slipway-router',
+    'Pending Provisioning Promoting.Shift Idle Pending Provisioning Canary.Shift Canary.Analyse Canary.Shift Canary.Analyse Promoting.Scale Promoting.Shift Promoting.Analyse Observing Idle',
+    { 'resolve (first)': 1, 'resolve (second)': 1, 'serve (first)': 2, 'serve (second)': 2, route: 2 },
+  ],
+])(
+  '%s: an operator that is killed at any single write of a life leaves nothing undone and nothing done twice',
+  async (kind, versions, number, last, passed, pods) => {
+    const { stage, proxy } = scene
     proxy.forget()
-    await stage.apply(name, second)
-  }
-  await roll('undisturbed')
-  const expected = await endOf('undisturbed')
-  expect(expected.children).toEqual({
-    serving: 'second',
-    deployments: { first: 2, second: 2 },
-    revisions: ['first', 'second'],
-  })
-  expect(expected.status.history?.map(({ to }) => to).join(' ')).toBe(
-    'Pending Provisioning Promoting Idle Pending Provisioning Promoting Observing',
-  )
+    const expected = await live(stage, kind, versions)
+    expect(expected.status.history?.map(({ to }) => to).join(' ')).toBe(passed)
+    expect(expected.pods).toEqual(pods)
+    const seen = (): Write[] => writesOf(proxy, plainly(kind, versions))
+    await eventually('the last write is answered', () => seen().some(({ what }) => what === last))
+    const writes = seen()
+    process.stderr.write(
+      `  ${kind}: ${writes.length} writes${number < writes.length ? `, ${number} of them by SLIPWAY_FAULT_SEED=${firstSeed}` : ''}\n`,
+    )
 
-  const counts = new Map<string, number>()
-  for (const { resource } of proxy.writes()) counts.set(resource, (counts.get(resource) ?? 0) + 1)
-  expect(new Set(counts.keys())).toEqual(new Set([...made, status]))
-  // How often pods are counted on the way varies with how they come, and so the number of status writes: one more is
-  // tried until there is none.
-  const deaths: Death[] = [...made, status].flatMap((after) =>
-    Array.from({ length: after === status ? most : (counts.get(after) ?? 0) }, (_, index) => ({
-      after,
-      nth: index + 1,
-    })),
-  )
-  const killedAt: string[] = []
-  for (const [index, { after, nth }] of deaths.entries()) {
-    const name = `killed-${index}-`.padEnd(12, 'x')
-    const victim = operator
-    let killing: Promise<void> | undefined
-    await stage.apply(name, first)
-    await stage.ready(name)
-    // The server carries the fatal write out before the operator dies of it: from its arrival on, death is awaited.
-    let writes = 0
-    const end = proxy.play({
-      fault: { fault: 'loseAnswer' },
-      when: (asked) => {
-        const is = isCounted(asked) && asked.resource === after && asked.url.includes(name)
-        if (is) writes += 1
-        return is
-      },
-      skip: nth - 1,
-      times: 1,
-      onPlayed: () => {
-        killedAt.push(after)
-        // Whatever else is under way reaches nobody: the process is as good as dead.
-        proxy.play({ fault: { fault: 'halfOpen' } })
-        killing = victim.kill()
-      },
-    })
-    await stage.apply(name, second)
-    let done: number | undefined
-    await stage.until(name, 'is rolled out or its operator dead', (object) => {
-      if (killing !== undefined) return true
-      if (writes >= nth || object.status?.stable?.revision !== revisionOf(name, second)) return false
-      // The status is written first: what follows from it, such as the budget of the pods that serve now, is still to come.
-      done ??= performance.now()
-      return performance.now() - done > afterwardsMs
-    })
-    end()
-    await killing
-    proxy.heal()
-    if (killing !== undefined) operator = await scene.start()
-    expect({ after, nth, ...(await endOf(name)) }).toEqual({ after, nth, ...expected })
-    if (killing === undefined && after === status) break
-  }
-  process.stderr.write(`  killed at ${killedAt.length} writes: ${killedAt.join(', ')}\n`)
-  expect(new Set(killedAt)).toEqual(new Set([...made, status]))
-  expect(killedAt.filter((after) => after === status).length).toBeGreaterThanOrEqual(4)
-})
+    let killed = 0
+    const survived: Write[] = []
+    for (const [index, write] of drawn(writes, number).entries()) {
+      const name = `${kind}-${index}`
+      const death = dieAfter(write, plainly(name, versions), operator, proxy, start)
+      let life: Life | undefined
+      try {
+        life = await live(stage, name, versions, expected)
+      } finally {
+        death.callOff()
+        operator = await death.survivor()
+      }
+      expect({ write, life }).toEqual({ write, life: expected })
+      process.stderr.write(
+        `  ${death.happened() ? 'killed at' : 'was not reached:'} ${write.what}, number ${write.nth}\n`,
+      )
+      if (death.happened()) {
+        killed += 1
+        continue
+      }
+      // Only how often pods and routers are seen to come varies: every other write is done in each life.
+      expect(isOfStatus(write)).toBe(true)
+      survived.push(write)
+      if (write.nth > writes.filter(isOfStatus).length) break
+    }
+    process.stderr.write(`  ${kind}: killed at ${killed} of ${writes.length} writes\n`)
+    expect(survived.length).toBeLessThan(Math.min(number, writes.length) / 2)
+  },
+)

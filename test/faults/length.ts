@@ -12,3 +12,5 @@ export const randomMs = isLong ? 60_000 : 12_000
 export const firstSeed = Number(process.env['SLIPWAY_FAULT_SEED'] ?? (isLong ? Date.now() % 1_000_000 : 1))
 /** How long a test may take. */
 export const testMs = 300_000 + faultMs + randomMs
+/** At how many writes of a life through routers the operator is killed. Of those in mode Direct it is killed at all. */
+export const routedDeaths = isLong ? Infinity : 8

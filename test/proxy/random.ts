@@ -14,3 +14,10 @@ export const seeded = (seed: number): (() => number) => {
 /** One of several. */
 export const pick = <T>(random: () => number, values: readonly [T, ...T[]]): T =>
   values[Math.floor(random() * values.length)] ?? values[0]
+
+/** All of them, in an order of the seed's. */
+export const shuffled = <T>(random: () => number, values: readonly T[]): T[] =>
+  values
+    .map((value) => ({ value, at: random() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ value }) => value)
