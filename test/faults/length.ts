@@ -14,3 +14,11 @@ export const firstSeed = Number(process.env['SLIPWAY_FAULT_SEED'] ?? (isLong ? D
 export const testMs = 300_000 + faultMs + randomMs
 /** At how many writes of a life through routers the operator is killed. Of those in mode Direct it is killed at all. */
 export const routedDeaths = isLong ? Infinity : 8
+/** Ways in which the API server is away for longer than the lease, beside the one that is always played. */
+export const longOutages = isLong
+  ? ([
+      ['is half-open', { fault: 'halfOpen' }, { fault: 'halfOpen' }],
+      ['breaks every connection', { fault: 'reset' }, { fault: 'reset' }],
+      ['has errors only', { fault: 'status', code: 500 }, { fault: 'status', code: 503 }],
+    ] as const)
+  : []

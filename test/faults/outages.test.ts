@@ -1,16 +1,17 @@
 // What the operator stands on goes away and comes back: etcd, the API server, the kind itself, a right.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
-import { customresourcedefinitions } from '../../operator/kube/resources.ts'
+import { customresourcedefinitions, deployments } from '../../operator/kube/resources.ts'
 import { modelDeployments } from '../../operator/modeldeployment/resources.ts'
 import { connect, installCrds } from '../integration/api/server.ts'
 import { eventually } from '../integration/operator/eventually.ts'
 import { leading, type OperatorProcess } from '../integration/operator/process.ts'
 import { grant, renderRights } from '../integration/operator/rights.ts'
 import { revisionOf } from '../integration/operator/stage.ts'
-import { faultMs, testMs } from './length.ts'
+import { faultMs, longOutages, testMs } from './length.ts'
 import { restart } from './restart.ts'
-import { begun, openScene, specOf, type Scene } from './scene.ts'
+import type { Fault } from '../proxy/fault.ts'
+import { begun, convergedMs, openScene, passed, specOf, straightOn, type Scene } from './scene.ts'
 
 jest.setTimeout(testMs)
 
@@ -53,6 +54,68 @@ test.each(['etcd', 'kube-apiserver'] as const)('%s is restarted in a rollout, wh
   stop.abort()
   await watching
 })
+
+test.each([
+  ['answers nothing, and then refuses connections', { fault: 'halfOpen' }, { fault: 'reset' }] as const,
+  ...longOutages,
+])(
+  'an API server that %s for longer than the lease: the operator ends, is started again while it is away, waits, and has lost nothing',
+  async (how, first: Fault, then: Fault) => {
+    const { stage, proxy } = scene
+    const spec = specOf(how.replaceAll(/\W+/g, '-'))
+    const { client, namespace } = stage
+    const name = (what: string): string => `${what}-${how.length}`
+    await stage.ready('kept')
+    for (const what of ['edited', 'deleted']) await stage.apply(name(what), specOf('0'))
+    for (const what of ['edited', 'deleted']) await stage.ready(name(what))
+    const edited = revisionOf(name('edited'), specOf('0'))
+    // A rollout is under way when it happens.
+    await stage.apply('kept', spec)
+    await stage.until('kept', 'has begun', begun('kept', spec))
+
+    let away = proxy.play({ fault: first })
+    proxy.play({ fault: { fault: 'silence' } })
+    expect(await eventually('it ends by itself', () => operator.ended())).toBe(1)
+    expect(wasLost()).toBe(true)
+    // What a kubelet does, and what users do meanwhile.
+    const started = await scene.start()
+    away()
+    away = proxy.play({ fault: then })
+    proxy.cut()
+    await client.mergePatch(deployments, namespace, edited, { spec: { replicas: 3 } })
+    await client.delete(modelDeployments, namespace, name('deleted'))
+    await stage.apply(name('made'), specOf('0'))
+    proxy.forget()
+    await eventually('it has tried several times', async () => proxy.requests.length >= 20)
+    expect(await started.probe('/healthz')).toEqual({ code: 200, words: 'ok' })
+    const ready = await started.probe('/readyz')
+    expect(ready).toEqual({ code: 503, words: expect.stringContaining('not listed yet: modeldeployments') })
+    expect(proxy.requests.filter(({ code }) => code !== undefined && code < 300)).toEqual([])
+    expect(started.ended()).toBeUndefined()
+    operator = started
+
+    proxy.heal()
+    const healedAt = performance.now()
+    await stage.ready('kept')
+    await stage.ready(name('made'))
+    await eventually('the edited child is as it was', async () => {
+      return (await client.get(deployments, namespace, edited)).spec?.replicas === 1
+    })
+    const tookMs = performance.now() - healedAt
+    process.stderr.write(`  ${how}: converged ${Math.round(tookMs)} ms after it was back\n`)
+    expect(tookMs).toBeLessThan(convergedMs)
+    expect(await passed(scene, 'kept', spec)).toBe(straightOn)
+    expect((await stage.children('kept')).serving).toBe(revisionOf('kept', spec))
+    expect((await operator.probe('/readyz')).code).toBe(200)
+    expect(operator.ended()).toBeUndefined()
+    // Nobody makes again what belonged to an object that is gone.
+    const gone = name('deleted')
+    await eventually('what belonged to it is gone', async () => {
+      const { deployments: left, serving } = await stage.children(gone)
+      return serving === undefined && Object.keys(left).length === 0
+    })
+  },
+)
 
 test('the right to watch a kind is taken and given back: the operator says which verb, and has missed nothing', async () => {
   const { stage, proxy } = scene

@@ -70,3 +70,9 @@ export const begun =
 
 /** How a new version goes, once and without detours. */
 export const straightOn = 'Pending Provisioning Promoting Observing'
+
+/**
+ * How long after a fault everything must be done, in milliseconds: nobody waits longer than the 31 s that
+ * docs/operations.md promises, and the rest is what rollouts may take on a machine that is many times slower.
+ */
+export const convergedMs = 31_000 + 60_000

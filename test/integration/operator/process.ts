@@ -14,6 +14,7 @@ export interface LogLine {
   readonly '@timestamp'?: string
   readonly 'error.message'?: string
   readonly metricsPort?: number
+  readonly healthPort?: number
 }
 
 export interface OperatorProcess {
@@ -22,6 +23,10 @@ export interface OperatorProcess {
   readonly log: readonly LogLine[]
   /** The sum of a metric's samples that carry these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  /** All metrics, as a scrape gets them. */
+  scrape(): Promise<string>
+  /** What a kubelet is told: the code and the words of `/healthz` or `/readyz`. */
+  probe(path: '/healthz' | '/readyz'): Promise<{ readonly code: number; readonly words: string }>
   /** How it ended: the exit code, or the signal; undefined while it runs. */
   ended(): number | string | undefined
   /** Whatever signal; it may go on. */
@@ -80,16 +85,20 @@ export const startOperator = (options: OperatorOptions): OperatorProcess => {
     await exited
     return child.exitCode ?? -1
   }
+  const portOf = (which: 'metricsPort' | 'healthPort'): Promise<number> =>
+    eventually(`the operator tells its ${which}`, () => log.find((line) => which in line)?.[which])
+  const scrape = async (): Promise<string> => {
+    const { body } = await request(`http://127.0.0.1:${await portOf('metricsPort')}/metrics`)
+    return body.text()
+  }
   return {
     pid: child.pid ?? 0,
     log,
-    metric: async (name, labels = {}) => {
-      const port = await eventually(
-        'the operator tells its metrics port',
-        () => log.find((line) => 'metricsPort' in line)?.['metricsPort'],
-      )
-      const { body } = await request(`http://127.0.0.1:${port}/metrics`)
-      return sumOf(await body.text(), name, labels)
+    scrape,
+    metric: async (name, labels = {}) => sumOf(await scrape(), name, labels),
+    probe: async (path) => {
+      const { statusCode, body } = await request(`http://127.0.0.1:${await portOf('healthPort')}${path}`)
+      return { code: statusCode, words: (await body.text()).trim() }
     },
     ended: () => child.exitCode ?? child.signalCode ?? undefined,
     signal: (name) => {
