@@ -64,8 +64,12 @@ export const loadCredentials = async (source: CredentialSource): Promise<Credent
   return kubeconfigCredentials(undefined, context)
 }
 
-/** The service account of the pod we run in. */
-export const serviceAccountCredentials = async (server: string, directory: string): Promise<Credentials> => {
+/** The service account of the pod we run in. @param mostMs how old a credential may be before its files are read again */
+export const serviceAccountCredentials = async (
+  server: string,
+  directory: string,
+  mostMs = rereadMs,
+): Promise<Credentials> => {
   const read = async (): Promise<Credential> => {
     const [token, ca] = await Promise.all([
       readFile(join(directory, 'token'), 'utf8'),
@@ -77,7 +81,7 @@ export const serviceAccountCredentials = async (server: string, directory: strin
     (text) => text.trim(),
     () => undefined,
   )
-  return { server, namespace, ...reread(read) }
+  return { server, namespace, ...reread(read, mostMs) }
 }
 
 const kubeconfigCredentials = async (
@@ -147,8 +151,8 @@ const kubeconfigCredentials = async (
   }
 }
 
-/** Reads at most every ten seconds and once at a time; when reading fails, an older credential goes on being used. */
-const reread = (read: () => Promise<Credential>) => {
+/** Reads at most every `mostMs` and once at a time; when reading fails, an older credential goes on being used. */
+const reread = (read: () => Promise<Credential>, mostMs = rereadMs) => {
   let last: { credential: Credential; at: number } | undefined
   let reading: Promise<Credential> | undefined
   const readNow = (): Promise<Credential> => {
@@ -170,7 +174,7 @@ const reread = (read: () => Promise<Credential>) => {
   }
   return {
     current: async (): Promise<Credential> =>
-      last !== undefined && performance.now() - last.at < rereadMs ? last.credential : readNow(),
+      last !== undefined && performance.now() - last.at < mostMs ? last.credential : readNow(),
     refresh: async (): Promise<void> => {
       await readNow()
     },

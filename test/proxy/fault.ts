@@ -9,6 +9,8 @@ export type RequestFault =
   | { readonly fault: 'answer'; readonly code: number; readonly body: string; readonly contentType?: string }
   /** Handed on so much later. */
   | { readonly fault: 'delay'; readonly ms: number }
+  /** Handed on when this resolves. */
+  | { readonly fault: 'hold'; readonly until: Promise<unknown> }
   /** The connection breaks before the server has seen the request. */
   | { readonly fault: 'reset' }
   /** The server has done it, and the connection breaks instead of the answer. */

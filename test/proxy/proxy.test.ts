@@ -151,6 +151,18 @@ describe('faults of a request', () => {
     expect(Buffer.concat(chunks).toString()).toBe(`did GET ${pods}/p`)
   })
 
+  test('what is held is handed on when it is let go, and others are not held up', async () => {
+    const letGo = Promise.withResolvers<void>()
+    proxy.play({ fault: { fault: 'hold', until: letGo.promise }, times: 1 })
+    const held = text(ask('PATCH'))
+    await until(() => proxy.requests.length === 1)
+    expect(await text(ask())).toContain('did GET')
+    expect(reached).toHaveLength(1)
+    letGo.resolve()
+    expect(await held).toContain('did PATCH')
+    expect(reached).toHaveLength(2)
+  })
+
   test('a delay hands it on later', async () => {
     const startedAt = performance.now()
     proxy.play({ fault: { fault: 'delay', ms: 100 } })

@@ -120,6 +120,10 @@ export const startProxy = async (options: ProxyOptions): Promise<Proxy> => {
         await sleep(fault.ms, undefined, { signal })
         played()
         break
+      case 'hold':
+        await fault.until
+        played()
+        break
       case 'headersOnly': {
         const answer = await handOn()
         outgoing.writeHead(answer.statusCode, passedOn(answer.headers)).flushHeaders()
