@@ -35,7 +35,8 @@ interface Candidate extends Connected {
 
 const candidate = async (identity: string): Promise<Candidate> => {
   const own = await connect()
-  const lease = new LeaderLease({ client: own.client, namespace, name: 'leader', identity, log: silent, ...leaseTimes })
+  const { client, registry } = own
+  const lease = new LeaderLease({ client, registry, namespace, name: 'leader', identity, log: silent, ...leaseTimes })
   endings.push(async () => {
     await lease.release()
     await own.close()
@@ -46,6 +47,16 @@ const candidate = async (identity: string): Promise<Candidate> => {
 const never = new AbortController().signal
 const holder = async (): Promise<string | undefined> =>
   (await server.client.get(leases, namespace, 'leader')).spec?.holderIdentity
+
+/** What the metrics of leader election say: whether it leads, and how often it came and went. */
+const told = async ({ registry }: Connected): Promise<Record<string, number>> => {
+  const values = async (name: string) => (await registry.getSingleMetric(name)?.get())?.values ?? []
+  const transitions = await values('leader_election_transitions_total')
+  return {
+    leads: (await values('leader_election_master_status'))[0]?.value ?? -1,
+    ...Object.fromEntries(transitions.map(({ labels, value }) => [labels['to'], value])),
+  }
+}
 
 const write = ({ client }: Connected) => client.apply(configmaps, configMap(namespace, 'written'))
 
@@ -112,9 +123,12 @@ test('a leader that died without a word is succeeded when its lease is over, and
 
 test('a leader whose lease someone else took knows it at its next renewal and writes no more', async () => {
   const a = await candidate('a')
+  expect(await told(a)).toEqual({ leads: 0, leader: 0, none: 0 })
   await a.lease.acquire(never)
+  expect(await told(a)).toEqual({ leads: 1, leader: 1, none: 0 })
   await server.client.mergePatch(leases, namespace, 'leader', { spec: { holderIdentity: 'thief' } })
   await until('a knows', () => a.lease.lost.aborted)
+  expect(await told(a)).toEqual({ leads: 0, leader: 1, none: 1 })
   await expect(write(a)).rejects.toThrow('the lease was lost')
   expect(await holder()).toBe('thief')
 }, 180_000)

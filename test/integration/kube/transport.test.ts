@@ -175,12 +175,16 @@ describe('a call', () => {
 })
 
 describe('the write fence', () => {
+  const fenced = async (): Promise<number | undefined> =>
+    (await registry.getSingleMetric('rest_client_fenced_writes_total')?.get())?.values[0]?.value
+
   test('lets reads through, and refuses writes with the reason', async () => {
     client.transport.setFence(() => 'someone else leads')
     await read()
     await expect(write()).rejects.toThrow(FencedError)
     await expect(client.delete(configmaps, namespace, 'there')).rejects.toThrow('someone else leads')
     expect(proxy.requests).toHaveLength(1)
+    expect(await fenced()).toBe(2)
   })
 
   test('stops a write that was still waiting for a connection when it closed', async () => {
@@ -198,6 +202,7 @@ describe('the write fence', () => {
     expect(sent('patch')).toBe(0)
     refusal = undefined
     await write()
+    expect(await fenced()).toBe(1)
   })
 })
 
