@@ -1,6 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import fc from 'fast-check'
-import { mlpModel, onnxModel, type Value } from '../test/fixtures/onnx.ts'
+import { mlpModel, onnxModel, tableModel, type Value } from '../test/fixtures/onnx.ts'
 import { infer, startServer, type Answer, type Server } from '../test/fixtures/runtime.ts'
 
 jest.setTimeout(120_000)
@@ -20,23 +20,6 @@ const outputOf = ({ status, body }: Answer) => ({
   shape: body.outputs?.[0]?.shape,
 })
 
-/** `y = table[index]` for each row: an index beyond the table fails the whole run that it is in. */
-const tableModel = (): Buffer => {
-  const value = (name: string, type: Value['type']): Value => ({ name, type, shape: ['batch', 'width'] })
-  return onnxModel({
-    nodes: [{ op: 'Gather', inputs: ['table', 'index'], outputs: ['y'] }],
-    inputs: [value('index', 'INT64')],
-    outputs: [value('y', 'FLOAT')],
-    initializers: [
-      {
-        name: 'table',
-        type: 'FLOAT',
-        shape: [1000],
-        data: new Uint8Array(Float32Array.from({ length: 1000 }, (_, i) => i + 0.5).buffer),
-      },
-    ],
-  })
-}
 const lookUp = (rows: readonly (readonly number[])[]): string => {
   const shape = [rows.length, rows[0]?.length ?? 0]
   return JSON.stringify({ inputs: [{ name: 'index', datatype: 'INT64', shape, data: rows.flat() }] })
