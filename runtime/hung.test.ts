@@ -65,10 +65,10 @@ test('a run that only seemed to hang is answered, and the server is live again',
   let wasSeen = false
   // How long so many turns take is the machine's affair; one of these runs is long enough to be looked at.
   for (let turns = 500; !wasSeen; turns *= 2) {
-    let answered = false
-    const run = infer(server, slow(turns)).finally(() => (answered = true))
-    while (!answered && !wasSeen) wasSeen = (await call(server, '/v2/health/live')).status === 503
-    expect((await run).status).toBe(200)
+    const run = { answered: false }
+    const answer = infer(server, slow(turns)).finally(() => (run.answered = true))
+    while (!run.answered && !wasSeen) wasSeen = (await call(server, '/v2/health/live')).status === 503
+    expect((await answer).status).toBe(200)
   }
   expect((await call(server, '/v2/health/live')).status).toBe(200)
   expect((await call(server, '/v2/health/ready')).status).toBe(200)

@@ -9,11 +9,13 @@ import { bytesMethod } from './definition.ts'
 
 const limit = 100_000
 let held = 0
+let mostHeld = 0
 /** As the scheduler counts. */
 const bytes = {
   reserve(count: number) {
     if (held + count > limit) return new Error('full') as never
     held += count
+    mostHeld = Math.max(mostHeld, held)
     return undefined
   },
   release: (count: number) => void (held -= count),
@@ -21,41 +23,51 @@ const bytes = {
 
 /** What was held when a message was whole. */
 const heldAtHandler: number[] = []
-const server = new Server({ 'grpc.max_receive_message_length': 1_000_000 })
 const path = `/${serviceName}/ModelInfer`
 const streamPath = `/${serviceName}/ModelStreamInfer`
-server.addService(
-  {
-    ModelInfer: bytesMethod(path, { requestStream: false, responseStream: false }),
-    ModelStreamInfer: bytesMethod(streamPath, { requestStream: true, responseStream: true }),
-  },
-  {
-    ModelInfer: (_call: unknown, callback: (error: null, answer: Buffer) => void) => {
-      heldAtHandler.push(held)
-      callback(null, Buffer.from([8, 1]))
-    },
-    ModelStreamInfer: (call: ServerDuplexStream<Buffer, Buffer>) => {
-      call.on('data', () => call.write(Buffer.from([8, 1])))
-      call.on('end', () => call.end())
-    },
-  },
-)
-const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-countArriving(server, () => bytes)
-const listener = createServer((socket) => injector.injectConnection(socket))
-let client: ClientHttp2Session
-beforeAll(async () => {
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-  client = connect(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`)
-})
+const ends: (() => void)[] = []
 afterAll(() => {
-  client.destroy()
-  listener.close()
-  server.forceShutdown()
+  for (const end of ends) end()
 })
 
-const begin = (method = path): ClientHttp2Stream =>
-  client.request({ ':method': 'POST', ':path': method, 'content-type': 'application/grpc', te: 'trailers' })
+/** A client of a server of its own. @param patienceMs how long a message may be on its way; undefined as in the product */
+async function connected(patienceMs?: number): Promise<ClientHttp2Session> {
+  const server = new Server({ 'grpc.max_receive_message_length': 1_000_000 })
+  server.addService(
+    {
+      ModelInfer: bytesMethod(path, { requestStream: false, responseStream: false }),
+      ModelStreamInfer: bytesMethod(streamPath, { requestStream: true, responseStream: true }),
+    },
+    {
+      ModelInfer: (_call: unknown, callback: (error: null, answer: Buffer) => void) => {
+        heldAtHandler.push(held)
+        callback(null, Buffer.from([8, 1]))
+      },
+      ModelStreamInfer: (call: ServerDuplexStream<Buffer, Buffer>) => {
+        call.on('data', () => call.write(Buffer.from([8, 1])))
+        call.on('end', () => call.end())
+      },
+    },
+  )
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  countArriving(server, () => bytes, patienceMs)
+  const listener = createServer((socket) => injector.injectConnection(socket))
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const session = connect(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`)
+  ends.push(() => {
+    session.destroy()
+    listener.close()
+    server.forceShutdown()
+  })
+  return session
+}
+let client: ClientHttp2Session
+beforeAll(async () => {
+  client = await connected()
+})
+
+const begin = (method = path, session = client): ClientHttp2Stream =>
+  session.request({ ':method': 'POST', ':path': method, 'content-type': 'application/grpc', te: 'trailers' })
 
 /** The first bytes of a message of 90,000: its frame says so. */
 function part(count: number): Buffer {
@@ -110,5 +122,36 @@ test('messages of a stream hold what has come of the one that is not whole', asy
   stream.end(Buffer.alloc(40_005))
   stream.resume()
   await once(stream, 'close')
+  expect(held).toBe(0)
+})
+
+test.each([path, streamPath])(
+  'a message of %s that never becomes whole is ended, whatever trickles',
+  async (method) => {
+    const stream = begin(method, await connected(300))
+    stream.on('error', () => {})
+    const closed = new Promise((resolve) => stream.once('close', resolve))
+    stream.write(part(100))
+    await until(() => held === 100)
+    const timer = setInterval(() => stream.write('y'), 20)
+    await closed
+    clearInterval(timer)
+    expect(stream.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    await until(() => held === 0)
+  },
+)
+
+test('a client of a stream may wait between two messages', async () => {
+  const stream = begin(streamPath, await connected(50))
+  const answers: Buffer[] = []
+  stream.on('data', (answer: Buffer) => answers.push(answer))
+  // Each comes in one piece, so that the time within a message is none, however slow the machine.
+  const small = Buffer.from('00000000020801', 'hex')
+  stream.write(small)
+  await until(() => answers.length > 0)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  stream.end(small)
+  await once(stream, 'close')
+  expect(Buffer.concat(answers).toString('hex')).toBe('00000000020801'.repeat(2))
   expect(held).toBe(0)
 })

@@ -12,12 +12,21 @@ import { Framing } from './framing.ts'
 const inferPath = `/${serviceName}/ModelInfer`
 const streamPath = `/${serviceName}/ModelStreamInfer`
 
+/** How long a message may take to become whole, in milliseconds: as long as a request over HTTP. */
+const messageMs = 300_000
+
 /**
- * Ends calls whose bytes find no room. A client of gRPC reads that end as RESOURCE_EXHAUSTED.
+ * Ends calls whose bytes find no room, or whose message does not become whole in time. A client of gRPC reads that end as
+ * RESOURCE_EXHAUSTED.
  * @param held where bytes are counted now; undefined while nothing is served
+ * @param patienceMs how long a message may be on its way
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
  */
-export function countArriving(server: Server, held: () => Reservations | undefined): void {
+export function countArriving(
+  server: Server,
+  held: () => Reservations | undefined,
+  patienceMs: number = messageMs,
+): void {
   // grpc-js has its own listeners by now, and has paused the stream: a further one takes nothing away from it.
   http2ServerOf(server).on('stream', (stream, headers) => {
     const bytes = held()
@@ -30,16 +39,28 @@ export function countArriving(server: Server, held: () => Reservations | undefin
       bytes.release(arrived - left)
       arrived = left
     }
-    const release = (): void => releaseTo(0)
+    let timer: NodeJS.Timeout | undefined
+    const rest = (): void => {
+      clearTimeout(timer)
+      timer = undefined
+    }
+    const release = (): void => {
+      rest()
+      releaseTo(0)
+    }
+    const refuse = (): void => {
+      release()
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    }
     stream.on('data', (chunk: Buffer) => {
       if (stream.closed) return
-      if (bytes.reserve(chunk.length) === undefined) {
-        arrived += chunk.length
-        if (framing !== undefined) releaseTo(framing.take(chunk))
-      } else {
-        release()
-        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-      }
+      if (bytes.reserve(chunk.length) !== undefined) return refuse()
+      arrived += chunk.length
+      const left = framing === undefined ? arrived : framing.take(chunk)
+      // One has become whole. A client waits between messages as long as it likes, and each has its own time.
+      if (left < arrived) rest()
+      releaseTo(left)
+      if (left > 0) timer ??= setTimeout(refuse, patienceMs)
     })
     // Who reads the message reserves it anew, and runs after this.
     stream.prependListener('end', release)

@@ -4,13 +4,8 @@ import { createServer, type IncomingMessage, type Server as HttpServer } from 'n
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { addModel } from '../../test/fixtures/onnx.ts'
 import { call, infer, startServer, type Server } from '../../test/fixtures/runtime.ts'
-import { parseConfig } from '../config.ts'
-import { createMetrics } from '../metrics.ts'
-import { Models } from '../models.ts'
-import { ServerState } from '../state.ts'
 import { BodyMemory } from '../bodymemory.ts'
 import { readBody } from './body.ts'
-import { createHttpServer } from './server.ts'
 
 jest.setTimeout(120_000)
 
@@ -78,61 +73,6 @@ describe('a hostile body', () => {
     const tensors = ['a', 'b'].map((name) => ({ name, datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }))
     expect(await infer(server, JSON.stringify({ inputs: tensors }))).toMatchObject({ status: 200 })
     expect(await server.metric('slipway_ready')).toBe(1)
-  })
-})
-
-describe('a slow client', () => {
-  let port = 0
-  let close: () => Promise<void>
-  beforeAll(async () => {
-    const models = new Models('m')
-    const state = new ServerState(models)
-    const config = parseConfig({ SLIPWAY_MODEL_NAME: 'm' }, 'serve')
-    const server = createHttpServer(
-      {
-        models,
-        state,
-        metrics: createMetrics(config, { models, ready: () => false }),
-        memory: new BodyMemory(0),
-        answering: { revision: 'r', closing: () => false },
-        maxBodyBytes: 1000,
-        observer: { finished: () => {} },
-        onBug: () => {},
-        app: (_request, response) => response.end(),
-        connectionMaxAgeMs: 60_000,
-      },
-      { headersMs: 200, requestMs: 400, idleMs: 1000 },
-    )
-    port = await server.listen(0)
-    close = () => server.close()
-  })
-  afterAll(() => close())
-
-  /** Sends a byte every 20 ms until the server has enough of it. */
-  const trickle = async (head: string, rest: string): Promise<string> => {
-    const socket = connect(port, '127.0.0.1')
-    let answer = ''
-    socket.on('data', (chunk) => (answer += String(chunk)))
-    socket.on('error', () => {
-      // Writing to a connection that the server has ended.
-    })
-    socket.write(head)
-    let sent = 0
-    const timer = setInterval(() => socket.write(rest[sent++ % rest.length] ?? ' '), 20)
-    await once(socket, 'close')
-    clearInterval(timer)
-    return answer
-  }
-
-  test('that never ends its head is answered by 408', async () => {
-    const answer = await trickle('GET /v2/health/live HTTP/1.1\r\nhost: x\r\nx-', 'y')
-    expect(answer).toMatch(/^HTTP\/1\.1 408 /)
-    expect(answer).toContain('the request did not arrive in time')
-  })
-
-  test('that never ends its body is answered and let go', async () => {
-    const answer = await trickle('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n', 'y')
-    expect(answer).toMatch(/^HTTP\/1\.1 (200|408) /)
   })
 })
 

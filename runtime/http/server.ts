@@ -24,6 +24,8 @@ export interface Patience {
   readonly requestMs: number
   /** Between two requests. */
   readonly idleMs: number
+  /** To read why its request was broken off, and to end its side. */
+  readonly farewellMs: number
 }
 
 const patience: Patience = {
@@ -31,6 +33,7 @@ const patience: Patience = {
   requestMs: 300_000,
   // Longer than the idle timeout of common load balancers (60 s), so that they close first and never hit a closed one.
   idleMs: 75_000,
+  farewellMs: 5000,
 }
 
 /** How long a connection that has never sent a request may still send one when the server ends. */
@@ -58,7 +61,7 @@ export interface HttpServer {
 
 export function createHttpServer(
   context: Dispatch & ServerOptions,
-  { headersMs, requestMs, idleMs } = patience,
+  { headersMs, requestMs, idleMs, farewellMs } = patience,
 ): HttpServer {
   const { access, tls } = context
   const open = createDispatcher(context)
@@ -89,9 +92,13 @@ export function createHttpServer(
     if ((announcedLength(request) ?? 0) <= context.maxBodyBytes) response.writeContinue()
     dispatch(request, response)
   })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
-    answerBroken(error, socket, context.answering.revision),
-  )
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    answerBroken(error, socket, context.answering.revision)
+    // Node looks at a connection's time once. Who goes on sending would keep it from now on, and what it sends would be
+    // held; cut off at once, it would read a reset instead of the answer.
+    const timer = setTimeout(() => socket.destroy(), farewellMs)
+    socket.once('close', () => clearTimeout(timer))
+  })
   return {
     secured,
     listen: (port) => listen(server, port),
@@ -122,12 +129,17 @@ export function close(server: Server): Promise<void> {
   })
 }
 
+/** The answer under way on a connection, where Node itself looks for it in the same case. */
+type Answered = Duplex & { readonly _httpMessage?: ServerResponse | null }
+
 /** Answers a request that Node's parser refused, in the same form as every other error. */
 function answerBroken(error: NodeJS.ErrnoException, socket: Duplex, revision: string): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
+  // Where an answer is on its way already, a second one would be read as part of it.
+  if ((socket as Answered)._httpMessage?.headersSent === true) return void socket.end()
   const { status, message } = faultOfParser(error)
   const body = JSON.stringify({ error: message })
   socket.end(
