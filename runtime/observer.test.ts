@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import fc from 'fast-check'
+import type { ClientDuplexStream } from '@grpc/grpc-js'
 import { createServer, type Server as HttpServer } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { inferenceClient } from '../test/fixtures/grpc.ts'
 import { identityModel } from '../test/fixtures/onnx.ts'
 import { infer, startServer } from '../test/fixtures/runtime.ts'
 import { listen } from './http/server.ts'
+import type { Log } from './log.ts'
+import { createObserver } from './observer.ts'
 import { parseTraceParent } from './traceparent.ts'
 
 jest.setTimeout(60_000)
@@ -132,4 +136,81 @@ test('the access log has a line for each request of the sample, in ECS fields', 
     expect.objectContaining({ 'http.response.status_code': 400, 'error.code': 'FieldMissing' }),
   ])
   expect(lines[0]?.['event.duration']).toBeGreaterThan(0)
+})
+
+test('calls over gRPC leave the same: spans for the caller that traces, and lines of the access log', async () => {
+  spans.length = 0
+  const server = await startServer(identityModel('FLOAT'), {
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_TRACES_SAMPLER_ARG: '0',
+    SLIPWAY_ACCESS_LOG_RATIO: '1',
+  })
+  await server.ready()
+  const client = inferenceClient(server.grpcAddress)
+  const tensor = { name: 'x', datatype: 'FP32', shape: [1], contents: { fp32_contents: [2] } }
+  const request = { model_name: 'm', inputs: [tensor] }
+  expect((await client.call('ModelInfer', request, { headers: caller(true) })).code).toBe(0)
+  await client.call('ModelInfer', request, { headers: caller(false) })
+  await client.call('ModelInfer', { model_name: 'm', inputs: [{ ...tensor, shape: [2] }] })
+  await client.call('ModelInfer', { model_name: 'other' })
+  await client.call('ServerReady', {})
+  const stream = client.raw['ModelStreamInfer']?.() as ClientDuplexStream<object, object>
+  const ended = new Promise((resolve) => stream.on('end', resolve))
+  stream.resume()
+  stream.end(request)
+  await ended
+  client.close()
+  server.signal('SIGTERM')
+  expect(await server.finished).toEqual({ code: 0, signal: null })
+
+  const [root, ...others] = spans.filter(({ name }) => name === 'POST infer')
+  expect(others).toEqual([])
+  expect(root).toMatchObject({
+    traceId: 'a'.repeat(32),
+    parentSpanId: 'b'.repeat(16),
+    attributes: expect.arrayContaining([
+      { key: 'url.path', value: { stringValue: '/inference.GRPCInferenceService/ModelInfer' } },
+      { key: 'http.response.status_code', value: { intValue: 200 } },
+      { key: 'slipway.version', value: { stringValue: 'v1' } },
+    ]),
+  })
+  const parts = spans.filter(({ parentSpanId }) => parentSpanId === root?.spanId)
+  expect(parts.map(({ name }) => name)).toEqual(expect.arrayContaining(['decode', 'infer', 'encode']))
+  expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set(['a'.repeat(32)]))
+
+  const lines = server.log.filter((line) => line['event.action'] === 'request')
+  const path = '/inference.GRPCInferenceService/ModelInfer'
+  expect(lines).toEqual([
+    expect.objectContaining({
+      message: `POST ${path} 200`,
+      'http.response.status_code': 200,
+      'url.path': path,
+      'trace.id': 'a'.repeat(32),
+      'user_agent.original': expect.stringContaining('grpc-node-js'),
+      'model.version': 'v1',
+      'slipway.batch_size': 1,
+    }),
+    expect.objectContaining({ 'http.response.status_code': 200, 'trace.id': 'c'.repeat(32) }),
+    expect.objectContaining({ 'http.response.status_code': 400, 'error.code': expect.any(String) }),
+    expect.objectContaining({ 'http.response.status_code': 404 }),
+    expect.objectContaining({ message: 'POST /inference.GRPCInferenceService/ModelStreamInfer 200' }),
+  ])
+  expect(lines[0]?.['event.duration']).toBeGreaterThan(0)
+})
+
+test('of a sample every request has the same chance, and a share of 0 writes nothing', () => {
+  const linesOf = (accessLogRatio: number, draws: readonly number[]): string[] => {
+    const lines: string[] = []
+    const log = { info: (message: string) => void lines.push(message) } as unknown as Log
+    let drawn = 0
+    const random = (): number => draws[drawn++] ?? 1
+    const observer = createObserver({ log, accessLogRatio, traceRatio: 0, tracer: undefined, random })
+    const request = { method: 'POST', status: 200, startedMs: 0 }
+    const unknown = { traceparent: undefined, userAgent: undefined, settled: undefined, version: undefined }
+    for (const place of draws.keys()) observer.finished({ ...request, ...unknown, path: `/${place}` })
+    return lines
+  }
+  expect(linesOf(0.25, [0, 0.25, 0.9, 0.2499])).toEqual(['POST /0 200', 'POST /3 200'])
+  expect(linesOf(1, [0.9999, 0])).toEqual(['POST /0 200', 'POST /1 200'])
+  expect(linesOf(0, [0, 0])).toEqual([])
 })

@@ -295,6 +295,36 @@ describe('a model of every datatype', () => {
     expect((await client.call('ServerReady', {})).code).toBe(status.OK)
   })
 
+  describe.each(['gzip', 'deflate'] as const)('a message packed by %s', (compression) => {
+    let packing: Client
+    beforeAll(() => {
+      packing = inferenceClient(server.grpcAddress, compression)
+    })
+    afterAll(() => packing.close())
+
+    test('is answered as any other', async () => {
+      const request = { ...rawRequest(), parameters: { note: { string_param: 'x'.repeat(10_000) } } }
+      const { code, response } = await packing.call('ModelInfer', request)
+      expect(code).toBe(status.OK)
+      expect(response).toMatchObject({ raw_output_contents: types.map(({ raw }) => raw) })
+    })
+
+    test('that only becomes too large when it is unpacked is refused, and nothing stays held', async () => {
+      // 32 MiB that are 32 KiB on the way, half of what a message may have.
+      const bomb = { model_name: 'm', raw_input_contents: [Buffer.alloc(2 ** 25)] }
+      const answers = await Promise.all(Array.from({ length: 3 }, () => packing.call('ModelInfer', bomb)))
+      for (const answer of answers) {
+        expect(answer).toMatchObject({
+          code: status.RESOURCE_EXHAUSTED,
+          details: expect.stringContaining('decompresses to a size larger than 65536'),
+        })
+      }
+      const state = (await (await fetch(server.metricsUrl.replace('/metrics', '/state'))).json()) as object
+      expect(state).toMatchObject({ ready: true, versions: [{ heldBytes: 0, waiting: 0 }] })
+      expect((await packing.call('ModelInfer', rawRequest())).code).toBe(status.OK)
+    })
+  })
+
   test('answers and refusals name the revision and repeat the request id', async () => {
     const headers = { 'x-request-id': 'abc-1' }
     const metadata = { 'x-slipway-revision': 'm-0123456789', 'x-request-id': 'abc-1' }

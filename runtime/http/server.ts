@@ -139,6 +139,7 @@ function answerBroken(error: NodeJS.ErrnoException, socket: Duplex, revision: st
     return
   }
   // Where an answer is on its way already, a second one would be read as part of it.
+  // oxlint-disable-next-line no-underscore-dangle -- Node's own name
   if ((socket as Answered)._httpMessage?.headersSent === true) return void socket.end()
   const { status, message } = faultOfParser(error)
   const body = JSON.stringify({ error: message })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { Metadata, status } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import protobuf from 'protobufjs'
 import { contents } from '../../test/fixtures/grpcforms.ts'
@@ -6,6 +7,7 @@ import { anyTensor } from '../../test/fixtures/tensors.ts'
 import { Fault } from '../errors.ts'
 import { inferenceProto } from '../grpc/api/inference.ts'
 import { protoText } from '../grpc/protobuf/descriptor.ts'
+import { statusOf } from '../grpc/status.ts'
 import { tensor, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts'
 import type { ModelIdentity } from './codec.ts'
 import { requestHead } from './oip-grpc-request.ts'
@@ -200,6 +202,18 @@ describe('an answer read by another implementation', () => {
   })
 })
 
+/** What a client is told when reading its request fails so. */
+const refusalOf = (read: () => unknown): object => {
+  try {
+    read()
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    const { code, details } = statusOf(error.report(), new Metadata(), 0)
+    return { code, details }
+  }
+  return { code: status.OK }
+}
+
 describe('a bad request is refused by name', () => {
   const x = tensor('x', 'FP32', [2], Float32Array.of(1, 2))
   const model: ModelIdentity = {
@@ -223,91 +237,126 @@ describe('a bad request is refused by name', () => {
     inputs: [{ ...headOf(x), contents, ...change }],
   })
 
-  test.each<[string, object, string]>([
+  test.each<[string, object, status, string]>([
     [
       'raw and typed data',
       { ...typed({ fp32_contents: [1, 2] }), raw_input_contents: [rawOf(x)] },
+      status.INVALID_ARGUMENT,
       "contents field must not be specified when using raw_input_contents for 'x' for model 'm'",
     ],
     [
       'no data',
       { model_name: 'm', inputs: [headOf(x)] },
+      status.INVALID_ARGUMENT,
       "unable to find data for input tensor 'x' for model 'm' in request",
     ],
     [
       'raw data for more inputs than there are',
       { ...input({}), raw_input_contents: [rawOf(x), rawOf(x)] },
+      status.INVALID_ARGUMENT,
       'raw_input_contents has 2 entries for 1 inputs',
     ],
     [
       'too few raw bytes',
       { ...input({}), raw_input_contents: [Buffer.alloc(7)] },
+      status.INVALID_ARGUMENT,
       'raw_input_contents[0] has 7 bytes of binary data; the shape [2] of FP32 needs 8',
     ],
     [
       'too few typed elements',
       typed({ fp32_contents: [1] }),
+      status.INVALID_ARGUMENT,
       'inputs[0].contents.fp32_contents has 1 elements; the shape [2] needs 2',
     ],
     [
       'a shape of more elements than memory holds',
       typed({ fp32_contents: [1] }, { shape: [2147483647] }),
+      status.INVALID_ARGUMENT,
       'the shape [2147483647] needs 2147483647',
     ],
     [
       'elements in the field of another datatype',
       typed({ int_contents: [1, 2] }),
+      status.INVALID_ARGUMENT,
       'inputs[0].contents.int_contents is given for elements of FP32; put them into fp32_contents',
     ],
     [
       'an unknown input',
       input({ name: 'z' }),
+      status.INVALID_ARGUMENT,
       'inputs[0].name names the input "z", which the model does not have; its inputs are x',
     ],
-    ['an input without a name', input({ name: '' }), 'inputs[0].name is missing'],
+    ['an input without a name', input({ name: '' }), status.INVALID_ARGUMENT, 'inputs[0].name is missing'],
     [
       'an input twice',
       { model_name: 'm', inputs: [headOf(x), headOf(x)], raw_input_contents: [rawOf(x), rawOf(x)] },
+      status.INVALID_ARGUMENT,
       'a second time',
     ],
-    ['no input', { model_name: 'm' }, 'the input "x" is missing'],
+    ['no input', { model_name: 'm' }, status.INVALID_ARGUMENT, 'the input "x" is missing'],
     [
       'another datatype',
       input({ datatype: 'FP64' }),
+      status.INVALID_ARGUMENT,
       'inputs[0].datatype is FP64 for the input "x"; the model takes FP32',
     ],
-    ['no datatype there is', input({ datatype: 'BF16' }), 'inputs[0].datatype is "BF16", which is no datatype'],
-    ['a negative dimension', input({ shape: [-1] }), 'inputs[0].shape[0] is -1'],
-    ['another rank', input({ shape: [1, 2] }), 'inputs[0].shape is [1,2] for the input "x"; the model takes [-1]'],
+    [
+      'no datatype there is',
+      input({ datatype: 'BF16' }),
+      status.INVALID_ARGUMENT,
+      'inputs[0].datatype is "BF16", which is no datatype',
+    ],
+    ['a negative dimension', input({ shape: [-1] }), status.INVALID_ARGUMENT, 'inputs[0].shape[0] is -1'],
+    [
+      'another rank',
+      input({ shape: [1, 2] }),
+      status.INVALID_ARGUMENT,
+      'inputs[0].shape is [1,2] for the input "x"; the model takes [-1]',
+    ],
     [
       'a shape without end',
       input({ shape: Array.from({ length: 100_000 }, () => 1) }),
+      status.INVALID_ARGUMENT,
       'inputs[0].shape has more than 64 dimensions',
     ],
-    ['an unknown output', { ...input({}), outputs: [{ name: 'q' }] }, 'outputs[0].name names the output "q"'],
+    [
+      'an unknown output',
+      { ...input({}), outputs: [{ name: 'q' }] },
+      status.INVALID_ARGUMENT,
+      'outputs[0].name names the output "q"',
+    ],
     [
       'an output twice',
       { ...input({}), outputs: [{ name: 'y' }, { name: 'y' }] },
+      status.INVALID_ARGUMENT,
       'outputs[1].name names the output "y" a second time',
     ],
-    ['a sequence', { ...input({}), parameters: { sequence_id: { int64_param: 5 } } }, 'parameters.sequence_id'],
+    [
+      'a sequence',
+      { ...input({}), parameters: { sequence_id: { int64_param: 5 } } },
+      status.UNIMPLEMENTED,
+      'parameters.sequence_id',
+    ],
     [
       'shared memory',
       input({ parameters: { shared_memory_region: { string_param: 'r' } } }),
+      status.UNIMPLEMENTED,
       'inputs[0].parameters.shared_memory_region',
     ],
     [
       'a typed answer of FP16',
       { ...input({}), parameters: { binary_data_output: { bool_param: false } } },
+      status.INVALID_ARGUMENT,
       'the output h cannot hold FP16',
     ],
     [
       'fields without end',
       { ...input({}), outputs: Array.from({ length: 10_001 }, () => ({})) },
+      status.INVALID_ARGUMENT,
       'which the model does not have',
     ],
-  ])('%s', (_name, request, words) => {
-    expect(() => decode(request, model)).toThrow(words)
+  ])('%s', (_name, request, code, words) => {
+    expect(refusalOf(() => decode(request, model))).toEqual({ code, details: expect.stringContaining(words) })
   })
 
   test('FP16 as typed contents', () => {
