@@ -48,9 +48,8 @@ export class Keeper {
     const { models, log } = this.#options
     for (const spec of versions) {
       const known = models.list().find(({ version }) => version === spec.version)
-      if (known !== undefined && sameFile(known.spec, spec) && known.phase.name === 'Serving')
-        known.relabel(spec.labels)
-      else if (known?.phase.name === 'Serving') {
+      if (known !== undefined && sameFile(known.spec, spec) && known.phase.name === 'Serving') continue
+      if (known?.phase.name === 'Serving') {
         log.error(`version ${spec.version} is served from another file; give the new file a version of its own`, {
           'event.action': 'versions',
         })
@@ -60,6 +59,7 @@ export class Keeper {
         await this.#load(spec)
       }
     }
+    this.#relabel(versions)
     const next = models.list().find(({ version }) => version === current)
     if (next?.phase.name !== 'Serving') {
       log.error(`version ${current} does not serve, so ${models.current?.version} stays the default`, {
@@ -72,6 +72,18 @@ export class Keeper {
     for (const known of models.list()) {
       const wanted = versions.some(({ version }) => version === known.version)
       if (!wanted && known !== models.current) this.#retire(known)
+    }
+  }
+
+  /** Moves labels to the versions that are to carry them; one whose new version does not serve stays where it is. */
+  #relabel(specs: readonly VersionSpec[]): void {
+    const serving = this.#options.models.list().filter(({ phase }) => phase.name === 'Serving')
+    const serves = (version: string): boolean => serving.some((known) => known.version === version)
+    const held = new Set(specs.filter(({ version }) => !serves(version)).flatMap(({ labels }) => labels))
+    for (const known of serving) {
+      const spec = specs.find(({ version }) => version === known.version)
+      if (spec === undefined || !sameFile(known.spec, spec)) continue
+      known.relabel([...spec.labels, ...known.labels.filter((label) => held.has(label))])
     }
   }
 

@@ -34,10 +34,14 @@ export class Models {
     return found ?? this.#unknown(version ?? 'default')
   }
 
-  /** The version that carries a label, or the Fault to answer. */
+  /**
+   * The version that carries a label, or the Fault to answer. While a label moves two carry it: the one that serves is
+   * meant, and of two that serve the newer one.
+   */
   findLabel(name: string, label: string): LiveVersion | Fault {
     if (name !== this.name) return fault('UnknownModel', { found: name, model: this.name })
-    const found = this.#versions.find(({ labels }) => labels.includes(label))
+    const carriers = this.#versions.filter(({ labels }) => labels.includes(label))
+    const found = carriers.findLast(({ phase }) => phase.name === 'Serving') ?? carriers[0]
     return found ?? this.#unknown(label)
   }
 

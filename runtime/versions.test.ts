@@ -80,6 +80,49 @@ describe('a file of versions', () => {
     await server.stop()
   })
 
+  test('moves a label without a lost request, and not before its new version serves', async () => {
+    ask(1, spec(1), spec(2, ['canary']))
+    const server = await startServer(Buffer.alloc(0), { SLIPWAY_VERSIONS_FILE: path })
+    await server.ready()
+    const answers: string[] = []
+    const byLabel = (rest: string, init: RequestInit = {}) => call(server, `/v1/models/m/labels/canary${rest}`, init)
+    const predict = async () => {
+      const { status, body: answer } = await byLabel(':predict', { method: 'POST', body: '{"instances":[0]}' })
+      const told = status === 200 ? String((answer as { predictions?: number[] }).predictions) : `${status} ${answer.error}`
+      answers.push(told)
+      return told
+    }
+    while ((await askVersion(server, 'v2')) !== 2) await sleep(20)
+    expect(await predict()).toBe('2')
+    expect((await byLabel('')).body).toMatchObject({ model_version_status: [{ version: 'v2', state: 'AVAILABLE' }] })
+    expect((await byLabel('/metadata')).body).toMatchObject({ model_spec: { name: 'm', version: 'v2' } })
+    expect(await call(server, '/v1/models/m/labels/stable:predict', { method: 'POST', body })).toMatchObject({
+      status: 404,
+      body: { error: expect.stringContaining('stable') },
+    })
+
+    const over = new AbortController()
+    const users = Array.from({ length: 3 }, async () => {
+      // oxlint-disable-next-line no-await-in-loop -- a user asks again when answered
+      while (!over.signal.aborted) await predict()
+    })
+    const broken = join(folder, 'broken.onnx')
+    writeFileSync(broken, 'no model')
+    ask(1, spec(1), spec(2), { version: 'v4', file: broken, labels: ['canary'] })
+    await logged(server, 'versions', 'version v4 cannot be loaded')
+    ask(1, spec(1), spec(2), spec(3, ['canary']))
+    while ((await predict()) !== '3') await sleep(20)
+    ask(1, spec(1, ['canary']), spec(2))
+    while ((await predict()) !== '1') await sleep(20)
+    over.abort()
+    await Promise.all(users)
+    expect([...new Set(answers)]).toEqual(['2', '3', '1'])
+    ask(1, spec(1), spec(2))
+    while ((await predict()) === '1') await sleep(20)
+    expect(await predict()).toMatch(/^404 /)
+    await server.stop()
+  })
+
   test('that asks for what cannot be changes nothing for users, and says why', async () => {
     ask(1, spec(1))
     const server = await startServer(Buffer.alloc(0), { SLIPWAY_VERSIONS_FILE: path })
