@@ -28,6 +28,7 @@ export function describeServer(models: Models, state: ServerState): object {
               selfTest: facts.loaded.selfTest,
               batching: facts.loaded.batching,
               threads: { ...facts.loaded.plan, reason: facts.loaded.why, measured: facts.loaded.tried },
+              tuneMs: facts.loaded.tuneMs,
               shortLane: pool.laneClosed ?? facts.loaded.lane,
             }),
         waiting: scheduler.waiting,

@@ -41,7 +41,7 @@ describe('while a model computes', () => {
 
   test('two may wait, the next is told to come again, and who goes away is never run', async () => {
     const runs = await server.metric('slipway_inference_duration_seconds_count')
-    const running = infer(server, slow(4000))
+    const running = infer(server, slow(12_000))
     await server.sees('slipway_inferences_in_flight', (count) => count > 0)
     const leaving = new AbortController()
     const left = infer(server, slow(1), { signal: leaving.signal }).catch((error: unknown) => String(error))
@@ -55,12 +55,17 @@ describe('while a model computes', () => {
       },
     })
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    const oldest = 'slipway_queue_oldest_wait_seconds'
+    const aWhile = await server.metric(oldest)
+    expect(aWhile).toBeGreaterThan(0)
+    await server.sees(oldest, (seconds) => seconds > aWhile)
     leaving.abort()
     expect(await left).toContain('AbortError')
     await server.sees('slipway_queue_depth', (count) => count === 1)
     expect(await server.metric('slipway_requests_total{code="499"}')).toBe(1)
     expect((await running).body.outputs).toEqual(slowAnswer)
     expect((await waiting).status).toBe(200)
+    expect(await server.metric(oldest)).toBe(0)
     expect(await server.metric('slipway_inference_duration_seconds_count')).toBe(runs + 2)
   })
 })

@@ -247,7 +247,7 @@ function logLoaded(
   log: Log,
   { version }: LiveVersion,
   { sizeBytes, digest }: VerifiedFile,
-  { loadMs, selfTest, batching, warmupRuns, warmupMs, plan, tried, why, lane }: PoolLoaded,
+  { loadMs, selfTest, batching, warmupRuns, warmupMs, plan, tried, why, tuneMs, lane }: PoolLoaded,
 ): void {
   log.info(`version ${version} loaded in ${Math.round(loadMs)} ms, warmed up by ${warmupRuns} runs`, {
     'event.action': 'loaded',
@@ -264,6 +264,7 @@ function logLoaded(
     'threads.intra_op': plan.intraOpThreads,
     'threads.reason': why,
     'threads.measured': tried,
+    'tuning.ms': Math.round(tuneMs),
     'threads.short_lane': lane,
   })
 }

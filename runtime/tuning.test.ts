@@ -28,6 +28,7 @@ const slowModel = (size = 1500): Buffer =>
 interface State {
   readonly versions: readonly {
     readonly phase: string
+    readonly tuneMs: number
     readonly batching: { readonly maxSize: number; readonly measured: readonly { readonly size: number }[] }
     readonly threads: {
       readonly workers: number
@@ -68,7 +69,12 @@ describe('threads by themselves', () => {
       }
     }
     const line = log.find((found) => found['event.action'] === 'loaded')
-    expect(line).toMatchObject({ 'threads.measured': threads.measured, 'batching.max_size': batching.maxSize })
+    expect(line).toMatchObject({
+      'threads.measured': threads.measured,
+      'batching.max_size': batching.maxSize,
+      'tuning.ms': Math.round(version.tuneMs),
+    })
+    expect(version.tuneMs).toBeGreaterThan(0)
   })
 
   test('are not tried where runs are so short that they would not help', async () => {

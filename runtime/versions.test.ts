@@ -88,7 +88,8 @@ describe('a file of versions', () => {
     const byLabel = (rest: string, init: RequestInit = {}) => call(server, `/v1/models/m/labels/canary${rest}`, init)
     const predict = async () => {
       const { status, body: answer } = await byLabel(':predict', { method: 'POST', body: '{"instances":[0]}' })
-      const told = status === 200 ? String((answer as { predictions?: number[] }).predictions) : `${status} ${answer.error}`
+      const told =
+        status === 200 ? String((answer as { predictions?: number[] }).predictions) : `${status} ${answer.error}`
       answers.push(told)
       return told
     }

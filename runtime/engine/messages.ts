@@ -60,6 +60,8 @@ export interface LoadedReply {
   /** The share of its time that the model computed on a GPU, from 0 to 1. */
   readonly gpuShare: number
   readonly batching: Batching
+  /** Time that testing and measuring batches took. */
+  readonly batchTuneMs: number
   readonly warmupRuns: number
   readonly warmupMs: number
   /** The median run of one row, in milliseconds; undefined when no invented input suits the model. */

@@ -31,6 +31,8 @@ export interface PoolLoaded extends LoadedReply {
   readonly tried: readonly MeasuredPlan[]
   /** Why this plan, for people. */
   readonly why: string
+  /** Time that measuring batches and plans took together, the loading of further plans with it, in milliseconds. */
+  readonly tuneMs: number
   /** Whether small requests are run in this thread, and why not, for people. */
   readonly lane: string
 }
@@ -38,8 +40,9 @@ export interface PoolLoaded extends LoadedReply {
 type Chosen = Omit<PoolLoaded, 'lane'>
 type PoolOrder = Omit<LoadOrder, 'type' | 'intraOpThreads'>
 
-/** Each plan is measured for the first, and all that are tried may take the second with their loading, in milliseconds. */
+/** Each plan is measured for so long, in milliseconds. */
 const measureMs = 250
+/** Batches are measured and plans are tried, with their loading, within so long together, in milliseconds. */
 const tuneBudgetMs = 5000
 
 export class EnginePool {
@@ -116,7 +119,10 @@ export class EnginePool {
     this.#signature = first.reply.signature
     this.#example = first.reply.example
     this.#batching = first.reply.batching
-    const { loadMs, runMs, batching } = first.reply
+    const { loadMs, runMs, batching, batchTuneMs } = first.reply
+    const now = this.#options.now ?? performance.now.bind(performance)
+    const triedFrom = now()
+    const tuneMs = (): number => batchTuneMs + now() - triedFrom
     // What the first worker found out about batches holds for all, and a few runs are enough to plan their memory.
     const again = {
       ...order,
@@ -125,18 +131,19 @@ export class EnginePool {
       warmupRequests: Math.min(2, order.warmupRequests),
     }
     const [usual] = others
-    const stay = (why: string): Chosen => ({ ...first.reply, plan: begin, tried: [], why })
+    const stay = (why: string): Chosen => ({ ...first.reply, plan: begin, tried: [], why, tuneMs: tuneMs() })
     const take = async (plan: ThreadPlan, why: string): Promise<Chosen> => {
       const { threads } = await this.#start(plan, again)
       this.#threads = threads
       await closeAll(first.threads)
-      return { ...first.reply, plan, tried: [], why }
+      return { ...first.reply, plan, tried: [], why, tuneMs: tuneMs() }
     }
     if (usual === undefined) return stay('only one plan fits')
     if (runMs === undefined) return take(usual, 'no invented input suits the model, so no plan could be measured')
     if (runMs < shortRunMs) return stay(`a run takes less than ${shortRunMs} ms, so other threads would not help`)
-    const affordable = withinBudget(others, loadMs, runMs)
-    if (affordable.length === 0) return take(usual, `trying a plan would take more than ${tuneBudgetMs / 1000} s`)
+    const affordable = withinBudget(others, { loadMs, runMs }, tuneBudgetMs - batchTuneMs)
+    if (affordable.length === 0)
+      return take(usual, `measuring batches and a plan would take more than ${tuneBudgetMs / 1000} s`)
 
     const tried = [{ plan: begin, threads: first.threads, perSecond: await rate(first.threads) }]
     const failed = others
@@ -160,7 +167,7 @@ export class EnginePool {
     this.#threads = chosen.threads
     await closeAll(tried.flatMap(({ threads }) => (threads === chosen.threads ? [] : threads)))
     const why = `it was the fastest, or nearly${failed.join('')}`
-    return { ...first.reply, plan: chosen.plan, tried: measured, why }
+    return { ...first.reply, plan: chosen.plan, tried: measured, why, tuneMs: tuneMs() }
   }
 
   /** One worker after another: loading in several threads at once has crashed ONNX Runtime (microsoft/onnxruntime#24486). */
@@ -265,12 +272,16 @@ export class EnginePool {
 }
 
 /**
- * The plans that can be tried within the budget of all, in their order: one that takes too long must not keep the others
- * from being tried.
+ * The plans that can be tried within a time in milliseconds, in their order: one that takes too long must not keep the
+ * others from being tried.
  * @param runMs a run of one row on one thread; each worker makes a few before it is measured
  */
-function withinBudget(plans: readonly ThreadPlan[], loadMs: number, runMs: number): readonly ThreadPlan[] {
-  let leftMs = tuneBudgetMs
+function withinBudget(
+  plans: readonly ThreadPlan[],
+  { loadMs, runMs }: { readonly loadMs: number; readonly runMs: number },
+  budgetMs: number,
+): readonly ThreadPlan[] {
+  let leftMs = budgetMs
   return plans.filter(({ workers }) => {
     const expectedMs = workers * (loadMs + 4 * runMs) + Math.max(measureMs, runMs)
     if (expectedMs > leftMs) return false

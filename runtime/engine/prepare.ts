@@ -48,7 +48,9 @@ export function prepare(
   const { inputs, note } = warmupSample === undefined ? selfTest(engine) : testOnSample(engine, warmupSample, modelName)
   if (device === 'GPU' && inputs === undefined) throw fault('GpuUnproved', {})
   const onGpu = device === 'GPU' ? gpuShare(providerTimes()) : 0
+  const tuneFrom = performance.now()
   const { batching, sample, largest } = decideBatching(engine, inputs, maxBatch, batchProved)
+  const batchTuneMs = performance.now() - tuneFrom
   if (largest > batching.maxSize && device === 'CPU') {
     engine.dispose()
     engine = reload()
@@ -67,7 +69,16 @@ export function prepare(
   const warmupMs = performance.now() - warmFrom
   return {
     engine,
-    prepared: { selfTest: note, gpuShare: onGpu, example, batching, warmupRuns: runs.length, warmupMs, runMs },
+    prepared: {
+      selfTest: note,
+      gpuShare: onGpu,
+      example,
+      batching,
+      batchTuneMs,
+      warmupRuns: runs.length,
+      warmupMs,
+      runMs,
+    },
     sample,
   }
 }

@@ -25,7 +25,7 @@ writeFileSync(
   parentPort.on('message', ({ type, asks }) => {
     if (type === 'load') return parentPort.postMessage({
       type: 'loaded', signature: { inputs: [], outputs: [] }, loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 1, gpuShare: 0,
-      batching: { maxSize: 1, reason: '', measured: [] },
+      batchTuneMs: 0, batching: { maxSize: 1, reason: '', measured: [] },
     })
     for (const { id, body } of asks) {
       const told = String.fromCharCode(body[0])

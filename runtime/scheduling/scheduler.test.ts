@@ -27,7 +27,7 @@ writeFileSync(
     if (type === 'load') return parentPort.postMessage({
       type: 'loaded', signature: { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 1] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 1] }] },
       loadMs: 1, selfTest: '', warmupRuns: 0, warmupMs: 0, runMs: 0.1, gpuShare: 0, example: [{ name: 'x', datatype: 'FP32', shape: [1, 1] }],
-      batching: { maxSize: 8, reason: '', measured: [] },
+      batchTuneMs: 0, batching: { maxSize: 8, reason: '', measured: [] },
     })
     const order = ++orders
     const until = performance.now() + asks[0].body[0]

@@ -109,8 +109,8 @@ function inputOf(seed: number, number: number): Input {
   for (let warm = 0; warm < 4; warm++) random()
   for (;;) {
     const tensors = tensorsOf(random)
-    const { name: form, request } = pick(random, forms)
-    const message = request(tensors)
+    const form = pick(random, forms)
+    const message = form.request(tensors)
     if (message === undefined) continue
     const free = random() % 2 === 0
     const specs = tensors.map(({ name, datatype, shape }) => ({
@@ -122,7 +122,7 @@ function inputOf(seed: number, number: number): Input {
     const mutations = random() % 4
     let mutated = message
     for (let times = mutations; times > 0; times--) mutated = mutate(random, mutated)
-    return { form, message: mutated, model, mutations }
+    return { form: form.name, message: mutated, model, mutations }
   }
 }
 

@@ -24,6 +24,7 @@ function tryAll({ seed, count, at }: Task): void {
   const numbers = new Int32Array(at)
   for (let done = 0; done < count; done += slice) {
     const begins = (number: number): void => void Atomics.store(numbers, 0, number)
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's port has none
     parentPort?.postMessage(fuzzDecoders(seed, Math.min(slice, count - done), done, begins))
   }
 }
