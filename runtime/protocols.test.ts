@@ -320,6 +320,10 @@ describe('compressed bodies', () => {
 
   test.each<[string, Uint8Array, string, number, string]>([
     ['a bomb of gzip', gzipSync(Buffer.alloc(2 ** 26)), 'gzip', 413, 'more than 64 KiB when decompressed'],
+    ['a bomb of deflate', deflateSync(Buffer.alloc(2 ** 26)), 'deflate', 413, 'more than 64 KiB when decompressed'],
+    ['deflate that is none', Buffer.from('hello'), 'deflate', 400, 'is not whole deflate'],
+    ['deflate that is cut', deflateSync(Buffer.from(oip)).subarray(0, 30), 'deflate', 400, 'is not whole deflate'],
+    ['zstd that is cut', zstdCompressSync(Buffer.from(oip)).subarray(0, 30), 'zstd', 400, 'is not whole zstd'],
     ['a bomb of zstd', zstdCompressSync(Buffer.alloc(2 ** 26)), 'zstd', 413, 'more than 64 KiB when decompressed'],
     ['gzip that is none', Buffer.from('hello'), 'gzip', 400, 'is not whole gzip'],
     ['gzip that is cut', gzipSync(Buffer.from(oip)).subarray(0, 30), 'gzip', 400, 'is not whole gzip'],

@@ -203,7 +203,12 @@ function members(
   })
 }
 
-function predictions(outputs: readonly Tensor[], rows: number): Encoded {
+/**
+ * Outputs as rows, as many as they have, which need not be as many as were asked: TensorFlow Serving writes whatever the
+ * model gives, and its clients of models that find things in a picture rely on it.
+ */
+function predictions(outputs: readonly Tensor[], asked: number): Encoded {
+  const rows = outputs[0]?.shape[0] ?? asked
   for (const { name, shape } of outputs) {
     if (shape[0] !== rows) throw fault('V1BatchSize', { name, found: printShape(shape), rows })
   }

@@ -110,9 +110,9 @@ function compareForm(
 ): string | null | undefined {
   const message = form.request(inputs)
   if (message === undefined) return undefined
-  // Rows are answered as rows, so a model that does not keep them apart cannot be asked in rows.
-  const rows = inputs[0]?.shape[0]
-  if (form.name === 'V1 rows' && direct.some(({ shape }) => shape[0] !== rows)) return undefined
+  // Rows are answered as rows, so a model whose outputs do not have them alike cannot be asked in rows.
+  const rows = direct[0]?.shape[0]
+  if (form.name === 'V1 rows' && (rows === undefined || direct.some(({ shape }) => shape[0] !== rows))) return undefined
   try {
     const request = decode(message.wire, message.body, { name: 'm', version: '1', signature: engine.signature })
     const read = form.read(request.answer(engine.run(request.inputs, request.outputs)), direct)
