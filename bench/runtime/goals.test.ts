@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { render, stale, type Results } from '../page.ts'
-import { goalsOf, tableOf, type Goal } from './goals.ts'
+import { goalsOf, tableOf, targets, type Goal } from './goals.ts'
 import type { Sample } from './measure.ts'
 
 const sample = (fields: Partial<Sample>): Sample => ({
@@ -40,14 +40,26 @@ describe('goals of the runtime', () => {
     })
   })
 
-  test('are missed with the reason where a peer is not there, and left out where their part was not run', () => {
+  test('are missed with the reason where a peer is not there, and where their part was not run', () => {
     const goals = goalsOf([sample({})], ['tiny'], { kserve: 'pip found no such version' })
     expect(named(goals, 'tiny_json_rps_vs_kserve')).toMatchObject({
       value: null,
       met: false,
       reason: 'kserve: pip found no such version',
     })
-    expect(named(goals, 'batching_gain')).toBeUndefined()
+    expect(named(goals, 'batching_gain')).toEqual({
+      name: 'batching_gain',
+      value: null,
+      low: null,
+      high: null,
+      op: '>=',
+      target: 3.5,
+      met: false,
+      reason: 'the part batching was not run (--parts batching)',
+    })
+    expect(goals.map(({ name }) => name)).toEqual(Object.keys(targets))
+    expect(tableOf(goals)).toMatch(/soak_failures +- +- +- +<= 0 +no: the part soak was not run/)
+    expect(named(goalsOf([], [], {}), 'worst_live_ms')).toMatchObject({ value: null, reason: 'nothing was measured' })
   })
 
   test('a run of ours with failed requests has no figures', () => {
@@ -109,6 +121,7 @@ test('the page says of every goal what was measured, and draws who was measured'
   expect(text).toContain('A note.')
   expect(text).toContain('`npm run bench:runtime -- --parts tiny`')
   expect(text).toContain('| `tiny_json_rps_vs_express` | 4 | 4 to 4 | >= 4 | yes |')
+  expect(text).toContain('| `soak_failures` | - | - | <= 0 | no: the part soak was not run (--parts soak) |')
   expect(text).toContain('![A tiny model, JSON, 32 at once](benchmarks/tiny-json.svg)')
   expect(plots['tiny-json.svg']).toContain('>express</text>')
 })

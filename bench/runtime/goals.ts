@@ -206,7 +206,7 @@ function bestPeer(samples: readonly Sample[]): readonly number[] {
 }
 
 /**
- * The goals of the parts that were run.
+ * All goals. One whose part was not run has no value, and says so: who reads a table must not take what is there for all.
  * @param missing why a contender is not there, by its name
  */
 export function goalsOf(
@@ -214,19 +214,28 @@ export function goalsOf(
   parts: readonly string[],
   missing: Readonly<Record<string, string>>,
 ): readonly Goal[] {
-  return Object.entries<Target>(targets).flatMap(([name, { op, target, part, of, worst }]): Goal[] => {
-    if (part !== 'any' && !parts.includes(part)) return []
+  return Object.entries<Target>(targets).map(([name, { op, target, part, of, worst }]): Goal => {
+    const without = (reason: string): Goal => ({
+      name,
+      value: null,
+      low: null,
+      high: null,
+      op,
+      target,
+      met: false,
+      reason,
+    })
+    if (part !== 'any' && !parts.includes(part)) return without(`the part ${part} was not run (--parts ${part})`)
     const values = ascending(of(samples))
     const [low, high] = [values[0], values.at(-1)]
     if (low === undefined || high === undefined) {
-      if (part === 'any') return []
       const peer = Object.keys(missing).find((each) => name.replace('_python', '_kserve').endsWith(`_${each}`))
       const reason = peer === undefined ? 'nothing was measured' : `${peer}: ${missing[peer]}`
-      return [{ name, value: null, low: null, high: null, op, target, met: false, reason }]
+      return without(reason)
     }
     const value = worst === true ? high : median(values)
     const met = target === null || (op === '<=' ? value <= target : value >= target)
-    return [{ name, value, low, high, op, target, met }]
+    return { name, value, low, high, op, target, met }
   })
 }
 
