@@ -200,3 +200,53 @@ test('a model of texts finds the locale that it asks for by name', async () => {
   expect({ status, error: body.error }).toEqual({ status: 200, error: undefined })
   expect(body.outputs?.[0]?.data).toEqual(['héllo', 'äöü', 'привет', 'σασ'])
 })
+
+describe('a CPU limit', () => {
+  /** What the runtime in a pod of the model says of itself: how it shares threads out, and what its quota did to it. */
+  const inside = async (name: string) => {
+    const revision = (await getModel(world.shell, world.namespace, name)).status?.stable?.revision ?? ''
+    const program = `Promise.all(['state', 'metrics'].map((path) => fetch('http://127.0.0.1:9090/' + path).then((answer) => answer.text())))
+      .then((texts) => console.log(JSON.stringify(texts)))`
+    const pod = ['exec', '-n', world.namespace, `deployment/${revision}`, '-c', 'runtime', '--', 'node', '-e', program]
+    const [state = '', metrics = ''] = JSON.parse(await world.shell.kubectl(pod)) as string[]
+    const { versions } = JSON.parse(state) as { versions: { threads: { workers: number; reason: string } }[] }
+    const metric = (of: string): number =>
+      Number(
+        metrics
+          .split('\n')
+          .find((line) => line.startsWith(`${of} `))
+          ?.split(' ')[1],
+      )
+    return {
+      threads: versions[0]?.threads,
+      periods: metric('slipway_cpu_periods_total'),
+      throttled: metric('slipway_cpu_throttled_periods_total'),
+    }
+  }
+  const limited = (name: string, cpu: string | undefined) =>
+    applyModel(world.shell, world.namespace, name, {
+      ...silero('v5'),
+      replicas: 1,
+      resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi', ...(cpu && { cpu }) } },
+    })
+
+  test('of one and a half processors, or of half of one, is one thread of a pod’s runtime, and its periods are counted', async () => {
+    await Promise.all([limited('most', '1500m'), limited('half', '500m'), limited('free', undefined)])
+    for (const name of ['most', 'half', 'free']) await waitFor(name, 'Ready with v5', serves('v5'))
+    const [most, half, free] = [await inside('most'), await inside('half'), await inside('free')]
+    const only = { workers: 1, intraOpThreads: 1, reason: 'only one plan fits', measured: [] }
+    expect(most.threads).toEqual(only)
+    expect(half.threads).toEqual(only)
+    expect(most.periods).toBeGreaterThan(0)
+    // Node alone takes more than half a processor while it starts.
+    expect(half.throttled).toBeGreaterThan(0)
+    expect(half.periods).toBeGreaterThanOrEqual(half.throttled)
+    // Without a limit the node's processors count: where there are several, there is a choice.
+    const node = ['get', 'nodes', '-o', 'jsonpath={.items[*].status.capacity.cpu}']
+    const cores = (await world.shell.kubectl(node)).trim().split(/\s+/).map(Number)
+    expect(free.periods).toBe(0)
+    if (Math.min(...cores) > 1) expect(free.threads?.reason).not.toBe('only one plan fits')
+    for (const name of ['most', 'half', 'free'])
+      await world.shell.kubectl(['delete', 'mdep', name, '-n', world.namespace, '--wait=false'])
+  })
+})
