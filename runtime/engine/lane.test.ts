@@ -11,13 +11,20 @@ const example = [{ name: 'x', datatype: 'FP32', shape: [1, 2] }] as const
 const rest = { codec: 'oip-rest', options: { headerLength: undefined } } as const
 
 /** A lane whose runs take what the test says, in milliseconds of its clock, and double what they get. */
-const laneOf = (takes: (rows: number) => number = () => 0.05, { runMs = 0.01, maxBatch = 64 } = {}) => {
+const laneOf = (
+  takes: (rows: number) => number = () => 0.05,
+  { runMs = 0.01, maxBatch = 64, waits = (): number => 0 } = {},
+) => {
   let clock = 0
+  /** Of that so much was spent waiting for a core. */
+  let waited = 0
   const ran: number[] = []
   const engine: Engine = {
     signature,
     run([input]) {
-      clock += takes(input?.shape[0] ?? 0)
+      const pause = waits()
+      clock += takes(input?.shape[0] ?? 0) + pause
+      waited += pause
       const data = Float32Array.from(input?.data as Float32Array, (each) => each * 2)
       ran.push(data.length)
       return [tensor('y', 'FP32', input?.shape ?? [], data)]
@@ -25,7 +32,15 @@ const laneOf = (takes: (rows: number) => number = () => 0.05, { runMs = 0.01, ma
     dispose() {},
   }
   const model = { name: 'm', version: '1', signature }
-  const lane = new ShortLane(engine, model, { example, runMs, maxBatch }, () => clock)
+  const lane = new ShortLane(
+    engine,
+    model,
+    { example, runMs, maxBatch },
+    {
+      now: () => clock,
+      spent: () => clock - waited,
+    },
+  )
   /** One request alone: its result. */
   const run = (ask: Ask) => (lane.room(1) === 1 && lane.suits(ask) ? lane.run([ask]).results[0] : undefined)
   /** So many that arrived together: how many of them were answered here. */
@@ -115,6 +130,12 @@ test('two long runs, as a collection of garbage may make them, do not close it',
   for (let turn = 0; turn < 50; turn += 1) expect(run(ask(bodyOf(1)))).toBeDefined()
 })
 
+test('runs that only waited for a core do not close it: a throttled pod would never have it again', () => {
+  const { lane, run } = laneOf(() => 0.1, { waits: () => 80 })
+  for (let turn = 0; turn < 50; turn += 1) expect(run(ask(bodyOf(1)))).toBeDefined()
+  expect(lane.closed).toBeUndefined()
+})
+
 describe('those that arrive together', () => {
   test('share a run, and each gets its own rows', () => {
     const { lane, ran } = laneOf()
@@ -190,6 +211,11 @@ describe('those that arrive together', () => {
     let turns = 0
     const { turn } = laneOf((rows) => (turns % 3 === 0 ? 4 : rows * 0.01))
     for (turns = 0; turns < 1000; turns += 1) expect(turn(32)).toBe(32)
+  })
+
+  test('stay here when every turn is long because others have the core', () => {
+    const { turn } = laneOf((rows) => rows * 0.01, { waits: () => 4 })
+    for (let turns = 0; turns < 1000; turns += 1) expect(turn(32)).toBe(32)
   })
 
   test('do not keep the lane open: a run that is far too long closes it whoever shares it', () => {

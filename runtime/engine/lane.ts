@@ -37,11 +37,29 @@ const leastRest = 16
 const mostRest = 256
 /** Of so many requests nothing is concluded: the code that reads and writes them is not compiled yet. */
 const coldRequests = 1000
-/** A run of this long is too long, in milliseconds; a collection of garbage in between may look like one. */
+/** A run of this long is too long, in milliseconds of CPU time; a collection of garbage in between may look like one. */
 const slowMs = 5
 /** So many of them, or one of this long, close the lane. */
 const maxSlow = 3
 const muchTooSlowMs = 50
+
+/** What the lane judges by, both in milliseconds. */
+export interface Clocks {
+  readonly now: () => number
+  /**
+   * CPU time of this thread. A thread that others keep from its core, or that a quota holds back, is not slow: to hand its
+   * requests to a worker would take more of what it lacks.
+   */
+  readonly spent: () => number
+}
+
+const clocks: Clocks = {
+  now: () => performance.now(),
+  spent() {
+    const { user, system } = process.threadCpuUsage()
+    return (user + system) / 1000
+  },
+}
 
 /** What became of requests that were offered. */
 export interface LaneTurn {
@@ -59,7 +77,7 @@ export class ShortLane {
   readonly #maxBatch: number
   readonly #maxElements: number
   readonly #maxTogether: number
-  readonly #now: () => number
+  readonly #clocks: Clocks
   #slow = 0
   #closed: string | undefined
   /** Requests so far, as long as it matters. */
@@ -78,14 +96,14 @@ export class ShortLane {
     engine: Engine,
     model: ModelIdentity,
     { example, runMs, maxBatch }: { example: readonly TensorSpec[]; runMs: number; maxBatch: number },
-    now: () => number = () => performance.now(),
+    measuredBy: Clocks = clocks,
   ) {
     this.#engine = engine
     this.#model = model
     this.#maxBatch = maxBatch
     this.#maxElements = maxGrowth * example.reduce((sum, { shape }) => sum + elementCount(shape), 0)
     this.#maxTogether = Math.max(1, Math.min(maxTogether, Math.floor(maxTogetherMs / runMs)))
-    this.#now = now
+    this.#clocks = measuredBy
   }
 
   /** Why it takes nothing any more; undefined while it does. */
@@ -109,35 +127,38 @@ export class ShortLane {
 
   /** Answers requests here and now, as `room` said and `suits` allows. */
   run(asks: readonly Offered[]): LaneTurn {
-    const started = this.#now()
+    const { now, spent } = this.#clocks
+    const started = now()
+    const spentBefore = spent()
     const results: (Result | undefined)[] = asks.map(() => undefined)
     const worked: Worked[] = []
     let since = started
     const keep = (those: readonly Result[], retried: boolean): void => {
       for (const result of those) results[result.id] = result
-      const now = this.#now()
+      const at = now()
       const { runMs = 0, batchSize = 0 } = those[0]?.times ?? {}
-      worked.push({ workMs: now - since, retried, runMs, batchSize })
-      since = now
+      worked.push({ workMs: at - since, retried, runMs, batchSize })
+      since = at
     }
     const { decoded, refused } = readAsks(
       asks.map(({ wire, body, waitedMs }, id) => ({ id, wire, body: copied(wire, body), waitedMs })),
       this.#model,
-      this.#now,
+      now,
     )
     if (refused.length > 0) keep(refused, false)
     const small = decoded.filter(
       ({ request: { inputs } }) => inputs.reduce((sum, { data }) => sum + data.length, 0) <= this.#maxElements,
     )
     const allowedMs = turnMs + asks.length * shareMs
-    for (const { results: those, retried } of runAsks(this.#engine, small, this.#maxBatch, this.#now)) {
-      for (const { times } of retried ? those : those.slice(0, 1)) this.#watch(times.runMs)
+    for (const { results: those, retried } of runAsks(this.#engine, small, this.#maxBatch, now)) {
+      for (const { times } of retried ? those : those.slice(0, 1))
+        if (times.runMs >= slowMs) this.#watch(Math.min(times.runMs, spent() - spentBefore))
       keep(those, retried)
       // Who is not run yet is no worse off with a worker.
       if (since - started > allowedMs) break
     }
     if (this.#warmed < coldRequests) this.#warmed += asks.length
-    else if (asks.length > 1) this.#judge(since - started <= allowedMs)
+    else if (asks.length > 1) this.#judge(since - started <= allowedMs || spent() - spentBefore <= allowedMs)
     return { results, worked }
   }
 
@@ -146,6 +167,7 @@ export class ShortLane {
     this.#engine.dispose()
   }
 
+  /** @param runMs CPU time of a run */
   #watch(runMs: number): void {
     if (runMs < slowMs) return
     this.#slow += 1

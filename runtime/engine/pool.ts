@@ -107,7 +107,7 @@ export class EnginePool {
     const { device, modelName: name, modelVersion: version } = order
     const engine = await loadHere(order.file, order.sizeBytes, { device, intraOpThreads: plan.intraOpThreads })
     const measured = { example, runMs, maxBatch: batching.maxSize }
-    this.#lane = new ShortLane(engine, { name, version, signature }, measured, this.#options.now)
+    this.#lane = new ShortLane(engine, { name, version, signature }, measured)
     return 'open: small requests are run without a worker'
   }
 
