@@ -3,10 +3,11 @@
  * Labels are bound beforehand, so that a request costs a few additions; label values never come from clients.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Config } from './config.ts'
 import type { Worked } from './engine/thread.ts'
 import { readThrottling, type Throttling } from './cgroup.ts'
+import { Distribution } from './distribution.ts'
 import { addTritonMetrics } from './compatmetrics.ts'
 import type { Models } from './models.ts'
 import type { Settled } from './scheduling/scheduler.ts'
@@ -41,38 +42,33 @@ export function createMetrics({ modelName, revision, crashes }: Config, { models
     labelNames: ['code'],
     registers,
   })
-  const duration = new Histogram({
+  const duration = new Distribution(registry, {
     name: 'slipway_request_duration_seconds',
     help: 'Time from the head of an inference request to the end of its answer',
     buckets: seconds,
-    registers,
   })
-  const wait = new Histogram({
+  const wait = new Distribution(registry, {
     name: 'slipway_queue_wait_seconds',
     help: 'Time a request waited for a free worker',
     buckets: seconds,
-    registers,
   })
-  const run = new Histogram({
+  const run = new Distribution(registry, {
     name: 'slipway_inference_duration_seconds',
     help: 'Time the model itself ran',
     buckets: seconds,
-    registers,
   })
-  const batchSize = new Histogram({
+  const batchSize = new Distribution(registry, {
     name: 'slipway_batch_size',
     help: 'How many requests shared a run of the model',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096],
-    registers,
   })
-  const kserve = (phase: string, what: string): Histogram.Internal<'model_name'> =>
-    new Histogram({
+  const kserve = (phase: string, what: string): Distribution =>
+    new Distribution(registry, {
       name: `request_${phase}_seconds`,
       help: `KServe's name: time to ${what}`,
-      labelNames: ['model_name'],
+      labels: { model_name: modelName },
       buckets: seconds,
-      registers,
-    }).labels(modelName)
+    })
   const preprocess = kserve('preprocess', 'decode a request')
   const predict = kserve('predict', 'run the model')
   const postprocess = kserve('postprocess', 'encode an answer')

@@ -100,8 +100,10 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
     }
     const onEnd = (): void => {
       leave()
-      const bytes = target ?? placed(held, aligned, memory)
-      copy(chunks, bytes)
+      const [first] = chunks
+      const alone = decoder === undefined && chunks.length === 1 && first !== undefined && ownsMemory(first, aligned)
+      const bytes = alone ? ownBytes(first) : (target ?? placed(held, aligned, memory))
+      if (!alone) copy(chunks, bytes)
       resolve({ bytes, reserved: held })
     }
     const onClose = (): void => {
@@ -114,6 +116,12 @@ export function readBody(request: IncomingMessage, options: BodyOptions): Promis
     request.on('close', onClose)
   })
 }
+
+/** Node's parser gives each piece memory of its own. A whole body in one piece stays there, if its tensors lie as they must. */
+const ownsMemory = ({ buffer, byteOffset, byteLength }: Buffer, aligned: number): boolean =>
+  byteOffset === 0 && buffer.byteLength === byteLength && aligned % tensorAlignment === 0
+
+const ownBytes = ({ buffer }: Buffer): Uint8Array<ArrayBuffer> => new Uint8Array(buffer as ArrayBuffer)
 
 /** Room for a body, placed so that its byte `aligned` lies as tensors must. */
 function placed(length: number, aligned: number, memory: BodyMemory): Uint8Array<ArrayBuffer> {

@@ -57,6 +57,8 @@ export async function infer(
   const refused = announcedLength(request) === 0 ? noBody(protocol) : scheduler.refusal()
   if (refused !== undefined) return refuseWith(refused)
   let reserved = 0
+  /** Whether the answer is on its way, and counts when it has been sent. */
+  let answered = false
   try {
     const body = await readBody(request, {
       maxBytes: maxBodyBytes,
@@ -76,11 +78,15 @@ export async function infer(
       job.cancel()
       scheduler.release(reserved)
       reserved = 0
-      if (response.writableFinished) return
+      if (response.writableFinished) {
+        if (answered) finish(200)
+        return
+      }
       statistics.canceled()
       finish(clientGoneStatus)
     }
-    response.once('close', onClose)
+    // It comes once, after the last byte of the answer or when the client goes.
+    response.on('close', onClose)
     const outcome = await job.settled
     settled = outcome
     metrics.inference(outcome)
@@ -90,14 +96,22 @@ export async function infer(
     const answerCoding = negotiate(request.headers['accept-encoding'], outcome.body.byteLength)
     const answer = answerCoding === undefined ? outcome.body : await compress(answerCoding, outcome.body)
     if (response.destroyed) return undefined
-    response.once('finish', () => finish(200))
+    answered = true
     closeIfDue(response, answering)
     // Node writes headers that come all at once as they are; those set one by one it checks and copies.
-    return sendBytes(response, 200, answer, {
-      ...outcome.headers,
-      [revisionHeader]: answering.revision,
-      ...(answerCoding === undefined ? {} : { 'content-encoding': answerCoding, vary: 'accept-encoding' }),
-    })
+    return sendBytes(
+      response,
+      200,
+      answer,
+      answerCoding === undefined
+        ? { ...outcome.headers, [revisionHeader]: answering.revision }
+        : {
+            ...outcome.headers,
+            [revisionHeader]: answering.revision,
+            'content-encoding': answerCoding,
+            vary: 'accept-encoding',
+          },
+    )
   } catch (error) {
     if (error instanceof ClientGone) return finish(clientGoneStatus)
     if (!(error instanceof Fault)) onBug(error)

@@ -1,7 +1,7 @@
 /**
  * The HTTP server: limits and timeouts of connections, answers to broken HTTP, and the end of service.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -65,7 +65,13 @@ export function createHttpServer(
 ): HttpServer {
   const { access, tls } = context
   const open = createDispatcher(context)
-  const dispatch = access === undefined ? open : guarded(access, context, open)
+  const dispatched = access === undefined ? open : guarded(access, context, open)
+  // Node takes a connection on which nothing was ever sent for a busy one, and waits for it when the server closes.
+  const silent = new Set<Socket>()
+  const dispatch: RequestListener = (request, response) => {
+    if (silent.size > 0) silent.delete(request.socket)
+    return dispatched(request, response)
+  }
   const options = {
     maxHeaderSize: maxHeaderBytes,
     keepAliveTimeout: idleMs,
@@ -79,14 +85,10 @@ export function createHttpServer(
   const server = secured ?? createServer(options, dispatch)
   const connected = secured === undefined ? 'connection' : 'secureConnection'
   limitAge(server, connected, context.connectionMaxAgeMs)
-  // Node takes a connection on which nothing was ever sent for a busy one, and waits for it when the server closes.
-  const silent = new Set<Socket>()
   server.on(connected, (socket: Socket) => {
     silent.add(socket)
     socket.once('close', () => silent.delete(socket))
   })
-  for (const event of ['request', 'checkContinue'])
-    server.prependListener(event, ({ socket }: IncomingMessage) => silent.delete(socket))
   // A client that asks before it sends a large body gets its refusal instead of the permission to send.
   server.on('checkContinue', (request, response: ServerResponse) => {
     if ((announcedLength(request) ?? 0) <= context.maxBodyBytes) response.writeContinue()

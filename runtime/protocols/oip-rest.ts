@@ -65,12 +65,12 @@ export function encodeAnswer(
   const inJson = outputs.reduce((size, { tensor, binary }) => (binary ? size : size + tensor.data.length * 12), 0)
   const writer = new JsonWriter(256 + outputs.length * 64 + inJson)
   let binaryBytes = 0
-  writer.raw('{"model_name":').string(model.name).raw(',"model_version":').string(model.version)
+  writer.raw('{"model_name":').name(model.name).raw(',"model_version":').name(model.version)
   if (id !== undefined) writer.raw(',"id":').string(id)
   writer.raw(',"outputs":[')
   outputs.forEach(({ tensor, binary }, index) => {
     if (index > 0) writer.raw(',')
-    writer.raw('{"name":').string(tensor.name)
+    writer.raw('{"name":').name(tensor.name)
     writer.raw(`,"datatype":"${tensor.datatype}","shape":`).integers(tensor.shape)
     if (binary) {
       const size = byteLengthOf(tensor)

@@ -10,6 +10,10 @@ import { longestNumber, writeSingle, writeWhole } from './digits.ts'
 import { char } from './scanner.ts'
 
 const encoder = new TextEncoder()
+/** Names of the model, its version and its outputs as JSON, if that is ASCII: every answer has them. */
+const names = new Map<string, string>()
+/** Names come from models, not from clients; still their number has a bound. */
+const mostNames = 1000
 
 export class JsonWriter {
   #bytes: Uint8Array<ArrayBuffer>
@@ -36,6 +40,16 @@ export class JsonWriter {
     this.#reserve(quoted.length * 3)
     this.#at += encoder.encodeInto(quoted, this.#bytes.subarray(this.#at)).written
     return this
+  }
+
+  /** A string that many answers have: a name of the model, not of a request. */
+  name(text: string): this {
+    const known = names.get(text)
+    if (known !== undefined) return this.raw(known)
+    const quoted = JSON.stringify(text)
+    // oxlint-disable-next-line no-control-regex -- ASCII begins with control characters
+    if (names.size < mostNames && /^[\0-\x7f]*$/.test(quoted)) names.set(text, quoted)
+    return this.string(text)
   }
 
   /** Bytes that should be text. @throws Fault `BytesNotText` when they are not UTF-8 */
