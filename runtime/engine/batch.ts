@@ -22,6 +22,21 @@ export function groupKey({ inputs, outputs }: Ask): string | undefined {
   return key + outputs.join('\n')
 }
 
+/** Whether two requests have one key, as most that arrive together do: to compare them costs less than to make it. */
+function isAlike(left: Ask, right: Ask): boolean {
+  const { inputs, outputs } = left
+  if (inputs.length !== right.inputs.length || outputs.length !== right.outputs.length) return false
+  for (let at = 0; at < outputs.length; at += 1) if (outputs[at] !== right.outputs[at]) return false
+  for (let at = 0; at < inputs.length; at += 1) {
+    const [shape, other] = [inputs[at]?.shape ?? [], right.inputs[at]?.shape ?? []]
+    // With the first dimension too: then neither lacks a common one when the other has it.
+    if (shape.length !== other.length) return false
+    for (let dimension = 0; dimension < shape.length; dimension += 1)
+      if (shape[dimension] !== other[dimension]) return false
+  }
+  return true
+}
+
 /** The common first dimension of all inputs; undefined when there is none. */
 export function rowsOf(inputs: readonly Tensor[]): number | undefined {
   const rows = inputs[0]?.shape[0]
@@ -35,8 +50,10 @@ export function rowsOf(inputs: readonly Tensor[]): number | undefined {
 export function groupAsks(asks: readonly Ask[], maxRows: number): number[][] {
   const runs: number[][] = []
   const open = new Map<string, { readonly places: number[]; rows: number }>()
+  let last: { readonly ask: Ask; readonly key: string | undefined } | undefined
   asks.forEach((ask, place) => {
-    const key = groupKey(ask)
+    const key = last !== undefined && isAlike(last.ask, ask) ? last.key : groupKey(ask)
+    last = { ask, key }
     const rows = rowsOf(ask.inputs) ?? 0
     if (key === undefined || rows > maxRows) {
       runs.push([place])
