@@ -75,8 +75,10 @@ describe('requests', () => {
 
   describe('of several shapes', () => {
     const lengths: number[] = []
+    let last = false
     const server = createServer((request, response) => {
       lengths.push(Number(request.headers['content-length']))
+      if (last) response.shouldKeepAlive = false
       request.resume().on('end', () => response.end('{}'))
     })
     beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)))
@@ -92,6 +94,15 @@ describe('requests', () => {
       for (const lane of [first, second]) lane?.close()
       expect(small).toBeLessThan(large)
       expect(lengths).toEqual([small, large, small, large])
+    })
+
+    test('go on over another connection when the server says that this one ends', async () => {
+      last = true
+      const { port } = server.address() as AddressInfo
+      const [lane] = connectHttp({ port, path: '/', requests: bodiesOf(model, 'json'), connections: 1 })
+      // oxlint-disable-next-line no-await-in-loop -- one after another, without a pause
+      for (let round = 0; round < 20; round += 1) expect(Buffer.from(await lane!.ask()).toString()).toBe('{}')
+      lane?.close()
     })
   })
 })

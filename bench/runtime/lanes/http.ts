@@ -68,9 +68,13 @@ class HttpLane implements Lane {
     const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true })
     socket.setTimeout(patienceMs, () => socket.destroy(new Error(`no answer within ${patienceMs} ms`)))
     socket.on('data', (chunk) => this.#read(chunk))
-    socket.on('error', (error) => this.#fail(error))
+    // What is left of a connection that this side has closed is no answer to a request on the next one.
+    socket.on('error', (error) => {
+      if (this.#socket === socket) this.#fail(error)
+    })
     socket.on('close', () => {
-      if (this.#socket === socket) this.#socket = undefined
+      if (this.#socket !== socket) return
+      this.#socket = undefined
       this.#fail(new Error('the server closed the connection'))
     })
     return socket
