@@ -3,15 +3,23 @@ import { identityModel } from '../test/fixtures/onnx.ts'
 import { startServer, type Server } from '../test/fixtures/runtime.ts'
 
 jest.setTimeout(120_000)
+const model = identityModel('FLOAT', ['n', 2])
 let server: Server
+let keeping: Server
 beforeAll(async () => {
-  server = await startServer(identityModel('FLOAT', ['n', 2]))
-  await server.ready()
+  server = await startServer(model)
+  keeping = await startServer(model, { SLIPWAY_CACHE_MAX_BYTES: String(64 * 2 ** 20) })
+  await Promise.all([server.ready(), keeping.ready()])
 })
-afterAll(() => server.stop())
+afterAll(() => Promise.all([server.stop(), keeping.stop()]))
 
 /** Whether the numbers of a request came back. */
-const ask = async (rows: number, seed: number, form: 'binary' | 'json' | 'chunked'): Promise<string> => {
+const ask = async (
+  rows: number,
+  seed: number,
+  form: 'binary' | 'json' | 'chunked',
+  { url }: Server = server,
+): Promise<string> => {
   const floats = Float32Array.from({ length: rows * 2 }, (_, at) => seed + at / 1024)
   const input = { name: 'x', datatype: 'FP32', shape: [rows, 2] }
   const binary = { inputs: [{ ...input, parameters: { binary_data_size: floats.byteLength } }] }
@@ -24,7 +32,7 @@ const ask = async (rows: number, seed: number, form: 'binary' | 'json' | 'chunke
       controller.close()
     },
   })
-  const response = await fetch(`${server.url}/v2/models/m/infer`, {
+  const response = await fetch(`${url}/v2/models/m/infer`, {
     method: 'POST',
     body: form === 'json' ? json : form === 'binary' ? bytes : chunked,
     headers: form === 'json' ? {} : { 'inference-header-content-length': String(head.length) },
@@ -50,4 +58,17 @@ test('large requests of many sizes and forms, side by side, each get their own n
   }
   const answers = await Promise.all(Array.from({ length: 6 }, (_, number) => client(number)))
   expect(new Set(answers.flat())).toEqual(new Set(['200 the same']))
+})
+
+test('an answer that is kept is not given to another request as its memory', async () => {
+  const got: string[] = []
+  // The second time it is recalled; what comes then is a little smaller, and would fit into its memory.
+  for (const [rows, seed] of [
+    [20_000, 1],
+    [20_000, 1],
+    [19_000, 2],
+    [20_000, 1],
+  ] as const)
+    got.push(await ask(rows, seed, 'binary', keeping)) // oxlint-disable-line no-await-in-loop -- one after another
+  expect(new Set(got)).toEqual(new Set(['200 the same']))
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import grpc from '@grpc/grpc-js'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { get } from 'node:https'
+import { get, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -78,6 +78,27 @@ test('HTTP and gRPC are spoken over TLS with the certificate of the files', asyn
   client.close()
   expect([...(ready ?? [])]).toEqual([8, 1])
   await expect(fetch(server.url + '/v2/health/ready')).rejects.toThrow('fetch failed')
+})
+
+test('large bodies come and go whole', async () => {
+  const floats = Float32Array.from({ length: 500_000 }, (_, at) => at / 64)
+  const tensor = Buffer.from(floats.buffer)
+  const x = { name: 'x', datatype: 'FP32', shape: [floats.length], parameters: { binary_data_size: tensor.length } }
+  const head = Buffer.from(JSON.stringify({ inputs: [x], parameters: { binary_data_output: true } }))
+  const answer = await new Promise<Buffer>((resolve, reject) => {
+    const options = { host: 'localhost', family: 4, port: port(), path: '/v2/models/m/infer', ca, agent: false }
+    const headers = { 'inference-header-content-length': head.length, 'content-length': head.length + tensor.length }
+    const call = request({ ...options, method: 'POST', headers }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () => resolve(Buffer.concat(chunks)))
+    })
+    call.on('error', reject)
+    call.write(head)
+    for (let at = 0; at < tensor.length; at += 70_000) call.write(tensor.subarray(at, at + 70_000))
+    call.end()
+  })
+  expect(Buffer.compare(answer.subarray(answer.length - tensor.length), tensor)).toBe(0)
 })
 
 test('a new certificate is used for new connections; one that fits no key changes nothing', async () => {

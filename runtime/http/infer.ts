@@ -80,8 +80,8 @@ export async function infer(
       reserved = 0
       if (response.writableFinished) {
         if (answered) finish(200)
-        // What a cache keeps is not ours to give away; nobody else has an answer's memory when it has been sent.
-        if (settled?.ok === true && served.cache === undefined) memory.give(settled.body.buffer)
+        // Nobody else has an answer's memory when it has been sent, but for one that is kept.
+        if (settled?.ok === true && settled.recalled !== true) memory.give(settled.body.buffer)
         return
       }
       statistics.canceled()
