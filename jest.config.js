@@ -35,8 +35,6 @@ export default {
       ...shared,
       displayName: 'faults',
       testMatch: ['<rootDir>/test/faults/**/*.test.ts'],
-      // Each fault by itself takes minutes: the long form.
-      testPathIgnorePatterns: process.env.SLIPWAY_FAULTS === 'long' ? [] : ['<rootDir>/test/faults/kinds'],
       globalSetup: '<rootDir>/test/integration/setup.ts',
       globalTeardown: '<rootDir>/test/integration/teardown.ts',
     },

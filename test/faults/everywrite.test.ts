@@ -55,8 +55,8 @@ const steps = [
   { weight: 20, minDuration: '0s' },
   { weight: 50, minDuration: '0s' },
 ]
-const direct = both({ traffic: { mode: 'Direct' }, rollout: { strategy: 'BlueGreen', keepPreviousFor: '1s' } })
-const canary = both({ traffic: { mode: 'Router' }, rollout: { strategy: 'Canary', steps, keepPreviousFor: '1s' } })
+const direct = both({ traffic: { mode: 'Direct' }, rollout: { strategy: 'BlueGreen', keepPreviousFor: '100ms' } })
+const canary = both({ traffic: { mode: 'Router' }, rollout: { strategy: 'Canary', steps, keepPreviousFor: '100ms' } })
 
 /** More status writes than a life ever has; the loop ends with the first that nobody dies of. */
 const most = 60

@@ -22,3 +22,5 @@ export const longOutages = isLong
       ['has errors only', { fault: 'status', code: 500 }, { fault: 'status', code: 503 }],
     ] as const)
   : []
+/** How many kinds of faults are played each by itself. */
+export const mostKinds = isLong ? Infinity : 3

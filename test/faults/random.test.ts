@@ -30,6 +30,9 @@ test.each(Array.from({ length: randomRuns }, (_, run) => [firstSeed + run]))(
     const random = seeded(seed)
     const episodes = randomEpisodes(seed, randomMs)
     process.stderr.write(`  SLIPWAY_FAULT_SEED=${seed}: ${episodes.map(({ name }) => name).join(', ')}\n`)
+    const faults = [...new Set(episodes.flatMap(({ rules }) => rules.map(({ fault }) => fault.fault)))]
+    const begun = (): number[] => faults.map((fault) => proxy.begun(fault))
+    const before = begun()
     const startedAt = performance.now()
     const untilMs = (ms: number): Promise<void> => sleep(Math.max(0, startedAt + ms - performance.now()))
     const playing = episodes.map(async ({ atMs, forMs, rules, cuts }) => {
@@ -47,6 +50,10 @@ test.each(Array.from({ length: randomRuns }, (_, run) => [firstSeed + run]))(
     }
     await Promise.all(playing)
     proxy.heal()
+    const played = begun().map((count, at) => count - (before[at] ?? 0))
+    process.stderr.write(`  ${faults.map((fault, at) => `${fault} ${played[at]} times`).join(', ')}\n`)
+    // Not every episode meets a request or an event, but a run that meets none proves nothing.
+    expect(Math.max(...played)).toBeGreaterThan(0)
     const healedAt = performance.now()
     for (const [name, model] of wanted) {
       const { status } = await stage.ready(name)

@@ -74,6 +74,8 @@ export interface Rule {
 export class Rules {
   readonly #random: () => number
   #playing: { readonly rule: Rule; skip: number; left: number }[] = []
+  /** How often each fault was begun. */
+  readonly #begun = new Map<string, number>()
 
   constructor(random: () => number) {
     this.#random = random
@@ -103,8 +105,15 @@ export class Rules {
       }
       if (rule.share !== undefined && this.#random() >= rule.share) continue
       playing.left -= 1
+      const { fault } = rule.fault
+      this.#begun.set(fault, this.begun(fault) + 1)
       return rule
     }
     return undefined
+  }
+
+  /** How often this fault was begun, by whichever rule. */
+  begun(fault: Fault['fault']): number {
+    return this.#begun.get(fault) ?? 0
   }
 }

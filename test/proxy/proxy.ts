@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request, type Dispatcher } from 'undici'
 import { isWrite, readRequest, type Asked } from './asked.ts'
-import { isEventFault, Rules, type EventFault, type Rule } from './fault.ts'
+import { isEventFault, Rules, type EventFault, type Fault, type Rule } from './fault.ts'
 import { seeded } from './random.ts'
 import { splitStreamedList, writeInitialEvents } from './streamedlist.ts'
 import { playLines } from './watch.ts'
@@ -43,6 +43,8 @@ export interface Proxy {
   readonly connections: number
   /** Plays a fault until the returned function is called, or as often as the rule says. */
   play(rule: Rule): () => void
+  /** How often a fault was begun since the start: a test that plays none proves nothing. */
+  begun(fault: Fault['fault']): number
   /** No rule holds any more. What hangs goes on hanging. */
   heal(): void
   /** Breaks all connections. */
@@ -186,6 +188,7 @@ export const startProxy = async (options: ProxyOptions): Promise<Proxy> => {
       return connections
     },
     play: (rule) => (isEventFault(rule.fault) ? onEvents : onRequests).add(rule),
+    begun: (fault) => onRequests.begun(fault) + onEvents.begun(fault),
     heal: () => {
       onRequests.clear()
       onEvents.clear()
