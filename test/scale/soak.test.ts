@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { slopePercentPerHour, type Sample } from './soak.ts'
 
 const samples = (rss: (second: number) => number): Sample[] =>
-  Array.from({ length: 100 }, (_, n) => ({ at: n * 36, rssMib: rss(n * 36), resources: {} }))
+  Array.from({ length: 100 }, (_, n) => ({ at: n * 36, rssMib: rss(n * 36), disturbed: false, resources: {} }))
 
 test('a slope is what grows in an hour, as a share of the mean, without the first fifth', () => {
   expect(slopePercentPerHour(samples(() => 100))).toBeCloseTo(0, 6)

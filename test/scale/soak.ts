@@ -22,6 +22,8 @@ export interface Sample {
   /** Since the start of the churn, in seconds. */
   readonly at: number
   readonly rssMib: number
+  /** A fault was played now or a moment ago: connections come and go with it. */
+  readonly disturbed: boolean
   readonly resources: Readonly<Record<string, number>>
 }
 
@@ -32,6 +34,8 @@ export interface Soaked {
   readonly ended: number | string | undefined
 }
 
+/** How long after the last fault connections may still be coming back. */
+const settleMs = 10_000
 /** One minute: faults in the first half of it, none in the second. */
 const periodMs = 60_000
 const sampleMs = 5000
@@ -55,9 +59,13 @@ export const soak = async ({ seconds, models, perSecond, seed, report }: SoakOpt
     const startedAt = performance.now()
     const elapsedMs = (): number => performance.now() - startedAt
     const samples: Sample[] = []
+    /** When the last fault ended; in the future while one is played. */
+    let calmFrom = 0
     const take = async (): Promise<void> => {
       const { rssMib } = subject.memory()
-      samples.push({ at: elapsedMs() / 1000, rssMib, resources: await subject.resources() })
+      const resources = await subject.resources()
+      const disturbed = elapsedMs() < calmFrom + settleMs
+      samples.push({ at: elapsedMs() / 1000, rssMib, disturbed, resources })
     }
     const sampling = (async () => {
       while (!stop.signal.aborted) {
@@ -68,6 +76,7 @@ export const soak = async ({ seconds, models, perSecond, seed, report }: SoakOpt
     const faulting = (async () => {
       for (let period = 0; !stop.signal.aborted; period += 1) {
         const episodes = randomEpisodes(seed + period, periodMs / 2)
+        calmFrom = Infinity
         report(`faults: ${episodes.map(({ name }) => name).join(', ')}`)
         await Promise.all(
           episodes.map(async ({ atMs, forMs, rules, cuts }) => {
@@ -78,6 +87,7 @@ export const soak = async ({ seconds, models, perSecond, seed, report }: SoakOpt
             for (const end of ends) end()
           }),
         )
+        calmFrom = elapsedMs()
         await pause(periodMs / 2, stop.signal)
       }
     })()
