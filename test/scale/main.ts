@@ -28,8 +28,9 @@ const soaked = await soak({
   report,
 })
 const { changes, samples } = soaked
-// Faults hold changes up half of the time, and what was held up is not caught up with: 13 of 20 were done on two cores.
-const figures = judge(soaked, { seconds, leastPerSecond: 0.4 * perSecond })
+// Faults hold changes up half of the time, and what was held up is not caught up with: two cores with nothing else to do
+// did 13 of 20. A quarter is what a soak must reach to prove something.
+const figures = judge(soaked, { seconds, leastPerSecond: perSecond / 4 })
 const goals = [goal('soak_rss_slope_pct_per_h', [slopePercentPerHour(samples)])]
 console.log(`${changes} changes in ${seconds} s, each done`)
 for (const sample of [samples[1], samples.at(-1)]) {
