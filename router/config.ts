@@ -14,6 +14,8 @@ export interface Config {
   readonly port: number
   /** Where models' listeners stand: `::`, which listens on IPv4 too, or `0.0.0.0` where there is no IPv6. */
   readonly listenAddress: string
+  /** What Envoy's container may take; undefined where nobody says. */
+  readonly envoyMemoryBytes: number | undefined
   /** How long a router that is going goes on as if nothing had happened, until its endpoints are taken off. */
   readonly drainDelayMs: number
   /** How long a drain takes at most, the delay included. */
@@ -48,6 +50,11 @@ export const readConfig = (
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     problems.push(`SLIPWAY_AGENT_PORT is "${portText}"; it must be an integer from 0 to 65535`)
   }
+  const memoryText = env['SLIPWAY_ENVOY_MEMORY'] || undefined
+  const envoyMemoryBytes = memoryText === undefined ? undefined : Number(memoryText)
+  if (memoryText !== undefined && !/^[1-9][0-9]{0,15}$/.test(memoryText)) {
+    problems.push(`SLIPWAY_ENVOY_MEMORY is "${memoryText}"; it must be a number of bytes`)
+  }
   const namespace = env['POD_NAMESPACE'] ?? ''
   if (namespace === '') problems.push('POD_NAMESPACE is not set; name the namespace whose ModelDeployments are served')
   const folder = env['SLIPWAY_ROUTER_FOLDER'] || '/xds'
@@ -67,6 +74,7 @@ export const readConfig = (
     namespace,
     folder,
     port,
+    envoyMemoryBytes,
     listenAddress: hasIpv6() ? '::' : '0.0.0.0',
     drainDelayMs,
     drainTimeoutMs,

@@ -5,7 +5,8 @@ import type { Config } from './config.ts'
 import { replaceFile } from './publish/memory.ts'
 import { bootstrap, bootstrapFile } from './xds/bootstrap.ts'
 
-export const prepare = async ({ folder, router, namespace }: Config): Promise<void> => {
+export const prepare = async ({ folder, router, namespace, envoyMemoryBytes }: Config): Promise<void> => {
   await mkdir(folder, { recursive: true })
-  await replaceFile(join(folder, bootstrapFile), `${JSON.stringify(bootstrap(folder, router, namespace), null, 1)}\n`)
+  const started = bootstrap(folder, router, namespace, envoyMemoryBytes)
+  await replaceFile(join(folder, bootstrapFile), `${JSON.stringify(started, null, 1)}\n`)
 }

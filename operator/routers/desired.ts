@@ -110,7 +110,7 @@ const podSpec = ({ agentImage, envoyImage, resources, placement, logLevel }: Rou
       name: 'init',
       image: agentImage,
       command: [...agentCommand, 'init'],
-      env: agentEnv(logLevel),
+      env: [...agentEnv(logLevel), envoyMemory],
       resources: resources.agent,
       volumeMounts: [xdsMount, tmpMount],
       terminationMessagePolicy: 'FallbackToLogsOnError',
@@ -182,6 +182,12 @@ const agentEnv = (logLevel: string) => [
   { name: 'SLIPWAY_ROUTER_FOLDER', value: folder },
   { name: 'SLIPWAY_LOG_LEVEL', value: logLevel },
 ]
+
+/** Envoy is told in its bootstrap what it may take. Without a limit the kubelet says what the node has. */
+const envoyMemory = {
+  name: 'SLIPWAY_ENVOY_MEMORY',
+  valueFrom: { resourceFieldRef: { containerName: 'envoy', resource: 'limits.memory' } },
+}
 
 /** The token of the service account, for the agent alone: Envoy, which reads what strangers send, never sees it. */
 const tokenVolume = {

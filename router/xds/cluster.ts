@@ -1,7 +1,7 @@
 // The clusters of a revision: one for each protocol, and one more for each that gets copies. Pure.
 // The rules and the measurements behind them: docs/traffic.md and docs/decisions/0020 to 0022.
 import type { Endpoint, Protocol } from '../model.ts'
-import { any, fromAgent, type Message } from './json.ts'
+import { any, fromAgent, streamWindowBytes, type Message } from './json.ts'
 
 /** A request that Envoy answers for want of a free place is an error of ours: the queue with a limit is the runtime's. */
 const limits = { max_connections: 16_384, max_pending_requests: 16_384, max_requests: 16_384 }
@@ -12,9 +12,19 @@ const shadowBufferBytes = 32 * 1024 * 1024
 /** Below the runtime's own 75 s, so that no request is sent on a connection that the pod just closes. */
 const upstreamIdle = '30s'
 
+/**
+ * Calls of many users share a connection to a pod, and its window with it: what one of them does not take is in it. So it
+ * is larger than what all streams of a connection together can leave there, and clients that never read stall nobody.
+ */
+const http2: Message = {
+  max_concurrent_streams: 100,
+  initial_stream_window_size: streamWindowBytes,
+  initial_connection_window_size: 128 * 1024 * 1024,
+}
+
 const protocolOptions: Readonly<Record<Protocol, Message>> = {
   http: { explicit_http_config: { http_protocol_options: {} } },
-  grpc: { explicit_http_config: { http2_protocol_options: {} } },
+  grpc: { explicit_http_config: { http2_protocol_options: http2 } },
 }
 
 export interface Mirror {

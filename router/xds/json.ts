@@ -30,3 +30,6 @@ const hashes = new WeakMap<object, string>()
 
 /** Envoy asks the agent, over the stream that it holds open; and it waits rather than go on with nothing. */
 export const fromAgent: Message = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' }
+
+/** What a stream of HTTP/2 may send before it is read. Envoy's own 16 MiB, of thirty streams, are all the memory there is. */
+export const streamWindowBytes = 1024 * 1024

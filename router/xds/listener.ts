@@ -1,7 +1,7 @@
 // The listener of one ModelDeployment: HTTP/1.1 and h2c on one port. It changes only with its port, because a changed
 // listener ends old connections in time; all that changes during a rollout is in the routes. Pure.
 import type { Setting } from '../model.ts'
-import { any, extension, fromAgent, type Message } from './json.ts'
+import { any, extension, fromAgent, streamWindowBytes, type Message } from './json.ts'
 
 /** How long a client may take for its request's head; a client that sends it byte by byte holds a connection no longer. */
 const headTimeout = '10s'
@@ -9,6 +9,12 @@ const headTimeout = '10s'
 const idleTimeout = '3600s'
 /** What one connection may hold in memory, per direction; also the greatest body that can be sent again. */
 const bufferBytes = 1024 * 1024
+
+/** What a client may send on all streams of a connection before it is read. */
+const http2: Message = {
+  initial_stream_window_size: streamWindowBytes,
+  initial_connection_window_size: 16 * 1024 * 1024,
+}
 
 /** @param address `::` listens on IPv4 as well */
 export const listener = ({ name, port }: Setting, address: string): Message => ({
@@ -34,6 +40,7 @@ const connectionManager = (name: string): Message => ({
   // Envoy's own are called `admin` and `async-client`, and so may a model be.
   stat_prefix: `model/${name}`,
   codec_type: 'AUTO',
+  http2_protocol_options: http2,
   rds: { route_config_name: name, config_source: fromAgent },
   http_filters: [
     extension('envoy.filters.http.grpc_stats', 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', {

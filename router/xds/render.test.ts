@@ -31,7 +31,7 @@ describe('what Envoy is told is what was looked at', () => {
   )
 
   test.each([
-    ['bootstrap.json', bootstrap('/xds', 'router-0', 'shop')],
+    ['bootstrap.json', bootstrap('/xds', 'router-0', 'shop', 512 * 1024 * 1024)],
     ['clusters.json', rendered.clusters],
     ['listener.json', rendered.listener],
     ['routes.json', rendered.routes],

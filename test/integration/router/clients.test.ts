@@ -1,11 +1,15 @@
 // Clients that are large, many, slow or rude, and what the others notice of them.
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { connect as connectH2, type ClientHttp2Session } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { EnvoyAdmin } from '../../../router/envoy/admin.ts'
 import { eventually } from '../operator/eventually.ts'
+import { openCaller } from './calls.ts'
 import { failures } from './load.ts'
 import { openFraud } from './fraud.ts'
+import { floodMessage, floodPath, inference } from './upstream.ts'
 
 const { router, client, stable, share } = await openFraud()
 router.pods([stable])
@@ -15,6 +19,34 @@ const open = async (): Promise<Socket> => {
   const socket = connect(router.port, '127.0.0.1')
   await once(socket, 'connect')
   return socket.on('error', () => {})
+}
+
+const mebibyte = 1024 * 1024
+
+/** What Envoy's process takes, in bytes. */
+const memory = async (): Promise<number> => {
+  const [, kibibytes] = /VmRSS:\s+([0-9]+) kB/.exec(await readFile(`/proc/${router.envoy().pid}/status`, 'utf8')) ?? []
+  return Number(kibibytes) * 1024
+}
+
+/** How often Envoy has stopped to take an answer from the pod, because the client takes none. */
+const pausedReading = 'cluster.fraud/fraud-a/grpc.upstream_flow_control_paused_reading_total'
+
+/** Asks for far more than it takes; resolves when the pod has begun to answer. */
+const openDeaf = async (): Promise<ClientHttp2Session> => {
+  const session = connectH2(`http://127.0.0.1:${router.port}`).on('error', () => {})
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': inference.stream.path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  })
+  stream.on('error', () => {}).pause()
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(floodMessage.length, 1)
+  stream.write(Buffer.concat([head, Buffer.from(floodMessage)]))
+  await once(stream, 'response')
+  return session
 }
 
 /** However it ends: a reset is an end. */
@@ -41,12 +73,31 @@ describe('a client', () => {
     clearInterval(dripping)
   })
 
-  test('that never reads holds up nobody else', async () => {
-    const deaf = await open()
-    deaf.pause()
-    for (let i = 0; i < 500; i += 1) deaf.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+  test('that never reads its answer holds some megabytes of it, and holds up nobody else', async () => {
+    const before = await memory()
+    const deaf = await Promise.all(Array.from({ length: 20 }, open))
+    const { length: seen } = stable.seen
+    for (const socket of deaf) socket.pause().write(`GET ${floodPath} HTTP/1.1\r\nhost: x\r\n\r\n`)
+    await eventually('the pod has begun to answer them all', () => stable.seen.length >= seen + deaf.length)
     expect(failures(await client.many(50))).toEqual([])
-    deaf.destroy()
+    // Of each 64 MiB.
+    expect((await memory()) - before).toBeLessThan(deaf.length * 4 * mebibyte)
+    for (const socket of deaf) socket.destroy()
+  })
+
+  test('that never reads its gRPC stream holds up no other call, though they share a connection to the pod', async () => {
+    const caller = openCaller(router.port)
+    const deaf: ClientHttp2Session[] = []
+    const [before, paused] = [await memory(), await router.figure(pausedReading)]
+    try {
+      for (let i = 0; i < 8; i += 1) deaf.push(await openDeaf())
+      await eventually('Envoy takes no more for them', async () => (await router.figure(pausedReading)) >= paused + 8)
+      for (let i = 0; i < 20; i += 1) expect(await caller.infer()).toBe('fraud-a')
+      expect((await memory()) - before).toBeLessThan(deaf.length * 4 * mebibyte)
+    } finally {
+      for (const session of deaf) session.destroy()
+      caller.close()
+    }
   })
 
   test('that opens ten thousand connections and does nothing takes nothing from the others', async () => {

@@ -4,7 +4,7 @@ import { afterAll } from '@jest/globals'
 import type { ModelTraffic } from '../../../operator/api/routerstate.ts'
 import { openClient, type Client } from './load.ts'
 import type { Traffic } from './objects.ts'
-import { openRouter, type RouterStage } from './stage.ts'
+import { openRouter, type RouterOptions, type RouterStage } from './stage.ts'
 import type { Pod } from './upstream.ts'
 
 export interface Fraud {
@@ -20,9 +20,8 @@ export interface Fraud {
   readonly share: (canaryWeight: number, more?: Partial<Traffic>) => Promise<ModelTraffic>
 }
 
-/** @param concurrency Envoy's worker threads */
-export const openFraud = async (concurrency = 1): Promise<Fraud> => {
-  const router = await openRouter({ concurrency })
+export const openFraud = async (options: RouterOptions = {}): Promise<Fraud> => {
+  const router = await openRouter(options)
   const client = openClient(router.port)
   afterAll(async () => {
     await client.close()

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { openFraud } from './fraud.ts'
 import { chanceInterval, countOf, failures, openClient } from './load.ts'
 
-const { router, client, share } = await openFraud(2)
+const { router, client, share } = await openFraud({ concurrency: 2 })
 
 describe('shares', () => {
   test.each([1, 50, 500])('%d in a thousand is what the canary gets, over HTTP/1.1 and h2c', async (weight) => {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'undici'
 import type { ModelDeployment } from '../../../operator/api/modeldeployment.ts'
 import type { ModelTraffic, RouterState } from '../../../operator/api/routerstate.ts'
 import type { EndpointSlice } from '../../../operator/kube/resources.ts'
@@ -20,6 +21,7 @@ import { Publisher } from '../../../router/publish/publisher.ts'
 import { serveDiscovery } from '../../../router/stream/server.ts'
 import { eventually } from '../operator/eventually.ts'
 import { startEnvoy, type EnvoyProcess } from './envoy.ts'
+import { adminSocket } from '../../../router/xds/bootstrap.ts'
 import { deploymentOf, sliceOf, type Condition, type Traffic } from './objects.ts'
 import { startPod, type Pod, type PodOptions } from './upstream.ts'
 
@@ -36,6 +38,8 @@ export interface RouterStage {
   /** As `ask`, of the one model on `port`; resolves when Envoy has applied the epoch. */
   apply(traffic: Omit<Traffic, 'port'>): Promise<ModelTraffic>
   state(): Promise<RouterState>
+  /** One of Envoy's own figures; 0 as long as it has not been counted. */
+  figure(name: string): Promise<number>
   model(name?: string): Promise<ModelTraffic>
   /** The model's state once the claim holds. */
   until(what: string, holds: (model: ModelTraffic) => boolean, name?: string): Promise<ModelTraffic>
@@ -48,12 +52,15 @@ export interface RouterStage {
 export interface RouterOptions {
   /** Envoy's worker threads. */
   readonly concurrency?: number
+  /** What Envoy may take. Nothing holds its process to that here. */
+  readonly memoryBytes?: number
 }
 
 export const openRouter = async (options: RouterOptions = {}): Promise<RouterStage> => {
-  const { concurrency = 1 } = options
+  const { concurrency = 1, memoryBytes } = options
   const folder = await mkdtemp(join(tmpdir(), 'slipway-router-'))
-  await prepare(readConfig({ POD_NAMESPACE: 'shop', POD_NAME: 'router-0', SLIPWAY_ROUTER_FOLDER: folder }))
+  const environment = { POD_NAMESPACE: 'shop', POD_NAME: 'router-0', SLIPWAY_ROUTER_FOLDER: folder }
+  await prepare(readConfig({ ...environment, SLIPWAY_ENVOY_MEMORY: memoryBytes?.toString() }))
   const port = await freePort()
   let envoy = await startEnvoy(folder, concurrency)
   const pods: Pod[] = []
@@ -88,6 +95,17 @@ export const openRouter = async (options: RouterOptions = {}): Promise<RouterSta
       return stage.until(`epoch ${traffic.epoch} is applied`, ({ appliedEpoch }) => appliedEpoch === traffic.epoch)
     },
     state: () => run.agent.state(),
+    figure: async (name) => {
+      const envoyAdmin = new Client('http://envoy', { socketPath: join(folder, adminSocket) })
+      try {
+        const filter = encodeURIComponent(`^${name}$`)
+        const { body } = await envoyAdmin.request({ method: 'GET', path: `/stats?format=json&filter=${filter}` })
+        const { stats } = (await body.json()) as { stats: { value?: number }[] }
+        return stats[0]?.value ?? 0
+      } finally {
+        await envoyAdmin.close()
+      }
+    },
     model: async (name = 'fraud') => {
       const { models } = await run.agent.state()
       const model = models.find((m) => m.name === name)

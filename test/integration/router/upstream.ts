@@ -3,6 +3,8 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { once } from 'node:events'
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net'
+import { Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import * as grpc from '@grpc/grpc-js'
 
 /** What a pod saw of one request. */
@@ -22,15 +24,25 @@ export interface Pod {
   readonly seen: readonly SeenRequest[]
   /** gRPC calls, streams once each. */
   readonly calls: readonly grpc.Metadata[]
+  /** Whether it says that it is ready, when a router asks. */
+  isHealthy: boolean
   /** Ends every connection and stops to listen, as a kill does. */
   kill(): Promise<void>
 }
+
+/** What a pod answers to this path, and to this message on a gRPC stream: 64 MiB, as fast as they are taken. */
+export const floodPath = '/flood'
+export const floodMessage = 'flood'
+const floodChunk = Buffer.alloc(1024 * 1024, '.')
+const floodChunks = 64
 
 export interface PodOptions {
   readonly address?: string
   /** Before each answer. */
   readonly delayMs?: number
   readonly status?: number
+  /** Reads each request to its end, and then ends the connection instead of answering. */
+  readonly hangsUp?: boolean
   readonly ports?: { readonly http: number; readonly grpc: number }
 }
 
@@ -51,7 +63,7 @@ export const inference = {
 } as const
 
 export const startPod = async (revision: string, options: PodOptions = {}): Promise<Pod> => {
-  const { address = '127.0.0.1', delayMs = 0, status = 200, ports } = options
+  const { address = '127.0.0.1', delayMs = 0, status = 200, hangsUp = false, ports } = options
   const seen: SeenRequest[] = []
   const calls: grpc.Metadata[] = []
   const http = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
@@ -62,11 +74,16 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
       const isHealth = path === '/v2/health/ready'
       if (!isHealth) seen.push({ method, path, headers, bytes: received })
       const answer = (): void => {
-        response.writeHead(isHealth ? 200 : status, {
+        if (hangsUp && !isHealth) {
+          request.socket.destroy()
+          return
+        }
+        response.writeHead(isHealth ? (pod.isHealthy ? 200 : 503) : status, {
           'content-type': 'application/json',
           'x-slipway-revision': revision,
         })
-        response.end(JSON.stringify({ revision, bytes: received }))
+        if (path === floodPath) sendFlood(response)
+        else response.end(JSON.stringify({ revision, bytes: received }))
       }
       if (isHealth || delayMs === 0) answer()
       else setTimeout(answer, delayMs)
@@ -82,8 +99,12 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
     },
     stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
       calls.push(call.metadata)
-      call.on('data', () => call.write(Buffer.from(revision)))
+      call.on('data', (message: Buffer) => {
+        if (message.toString() === floodMessage) sendFlood(call)
+        else call.write(Buffer.from(revision))
+      })
       call.on('end', () => call.end())
+      call.on('error', () => {})
     },
   })
   const host = address.includes(':') ? `[${address}]` : address
@@ -92,18 +113,26 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
       error === null ? resolve(port) : reject(error),
     ),
   )
-  return {
+  const pod: Pod = {
     revision,
     address,
     http: (http.address() as AddressInfo).port,
     grpc: grpcPort,
     seen,
     calls,
+    isHealthy: true,
     kill: async () => {
       server.forceShutdown()
       await closed(http)
     },
   }
+  return pod
+}
+
+/** Until it is over or nobody is there any more. */
+const sendFlood = (to: Writable): void => {
+  const chunks = Array.from({ length: floodChunks }, () => floodChunk)
+  pipeline(Readable.from(chunks), to).catch(() => {})
 }
 
 const closed = (server: Server): Promise<void> =>
