@@ -11,7 +11,7 @@ import { request } from 'undici'
 import type { RouterState } from '../../../operator/api/routerstate.ts'
 import { endpointslices, resource, serviceaccounts } from '../../../operator/kube/resources.ts'
 import { modelDeployments } from '../../../operator/modeldeployment/resources.ts'
-import { adminSocket } from '../../../router/xds/bootstrap.ts'
+import { adminSocket, agentSocket } from '../../../router/xds/bootstrap.ts'
 import { installCrds, connect as connectPlainly } from '../api/server.ts'
 import { connect, createNamespace, credentials, startRelay, type Connected, type Relay } from '../kube/server.ts'
 import { eventually } from '../operator/eventually.ts'
@@ -221,9 +221,13 @@ describe('the agent in its pod', () => {
   })
 
   test('lets nobody else publish: a second agent ends at once and writes nothing', async () => {
+    // A socket that was made anew would be the second agent's, and nobody's when that ends.
+    const socket = async (): Promise<number> => (await stat(join(folder, agentSocket))).ino
+    const before = await socket()
     const second = await startAgent({ SLIPWAY_AGENT_PORT: String(agent.port) })
     expect(await second.end('SIGKILL')).not.toBe(0)
     expect(second.log.join('\n')).toContain('EADDRINUSE')
+    expect(await socket()).toBe(before)
   })
 
   test('keeps serving while the API server is away, through a restart of its own and of Envoy', async () => {

@@ -5,8 +5,8 @@ import { inference } from './upstream.ts'
 export interface Caller {
   /** @returns the message of the answer. @throws grpc.ServiceError */
   infer(body?: Buffer, headers?: Readonly<Record<string, string>>): Promise<string>
-  /** Sends `count` messages on one stream, each after the answer to the one before. @returns the answers */
-  stream(count: number): Promise<string[]>
+  /** Sends `count` messages on one stream, each so long after the answer to the one before. @returns the answers */
+  stream(count: number, pauseMs?: number): Promise<string[]>
   close(): void
 }
 
@@ -31,14 +31,15 @@ export const openCaller = (port: number): Caller => {
           (error, value) => (error === null ? resolve(value?.toString() ?? '') : reject(error)),
         )
       }),
-    stream: (count) =>
+    stream: (count, pauseMs = 0) =>
       new Promise((resolve, reject) => {
         const call = client.makeBidiStreamRequest(stream.path, stream.requestSerialize, stream.responseDeserialize)
         const answers: string[] = []
         call.on('data', (chunk: Buffer) => {
           answers.push(chunk.toString())
-          if (answers.length < count) call.write(Buffer.from('x'))
-          else call.end()
+          if (answers.length >= count) call.end()
+          else if (pauseMs === 0) call.write(Buffer.from('x'))
+          else setTimeout(() => call.write(Buffer.from('x')), pauseMs)
         })
         call.on('error', reject)
         call.on('end', () => resolve(answers))

@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals'
 import { EnvoyAdmin } from '../../../router/envoy/admin.ts'
 import { eventually } from '../operator/eventually.ts'
 import { openCaller } from './calls.ts'
-import { failures } from './load.ts'
+import { failures, openClient } from './load.ts'
 import { openFraud } from './fraud.ts'
 import { floodMessage, floodPath, inference } from './upstream.ts'
 
@@ -54,9 +54,11 @@ const gone = (socket: Socket): Promise<void> =>
   new Promise((resolve) => void socket.resume().once('close', () => resolve()))
 
 describe('a client', () => {
-  test('that sends 8 MB is answered, and every byte arrives', async () => {
+  test.each([false, true])('that sends 8 MB is answered, and every byte arrives (h2c: %s)', async (h2c) => {
     const body = Buffer.alloc(8 * 1024 * 1024)
-    const answers = await client.many(4, 2, () => ({ body }))
+    const sender = openClient(router.port, { h2c })
+    const answers = await sender.many(4, 2, () => ({ body }))
+    await sender.close()
     expect(failures(answers)).toEqual([])
     expect(answers.map((a) => (JSON.parse(a.body) as { bytes: number }).bytes)).toEqual(answers.map(() => body.length))
   })

@@ -1,12 +1,21 @@
 import { describe, expect, test } from '@jest/globals'
+import type { RevisionTraffic } from '../../../operator/api/routerstate.ts'
 import { eventually } from '../operator/eventually.ts'
 import { openCaller } from './calls.ts'
-import { countOf, failures } from './load.ts'
+import { countOf, failures, type Answer } from './load.ts'
 import type { Pod } from './upstream.ts'
 import { openFraud } from './fraud.ts'
 
 const { router, client, stable, canary, share, epoch } = await openFraud()
 let second = await router.startPod('fraud-a')
+
+const figure = (name: string): Promise<number> => router.figure(`cluster.fraud/fraud-a/http.${name}`)
+
+/** Until so many pods of stable are healthy by the router's own checks. */
+const healthy = (count: number): Promise<unknown> =>
+  eventually(`${count} pods are healthy`, async () => {
+    return (await figure('membership_total')) === count && (await figure('membership_healthy')) === count
+  })
 
 const weights = async (): Promise<Record<string, number>> =>
   Object.fromEntries((await router.model()).revisions.map(({ revision, weight }) => [revision, weight]))
@@ -122,7 +131,51 @@ describe('pods', () => {
     expect((revision?.ejections ?? 0) + (revision?.retries ?? 0)).toBeGreaterThan(0)
   })
 
-  test('have IPv6 addresses where the cluster has', async () => {
+  test('that cannot be connected to any more are put aside, which is counted, and nobody loses a request to them', async () => {
+    const [alive, dead] = [await router.startPod('fraud-a'), await router.startPod('fraud-a')]
+    router.pods([alive, dead])
+    await share(0)
+    await healthy(2)
+    const [before] = (await router.model()).revisions
+    await dead.kill()
+    // Those that met it first are asked again some milliseconds later.
+    const aside = router.until('it is put aside', ({ revisions }) => {
+      const { ejections, retries } = grown(before, revisions[0])
+      return ejections > 0 && retries >= 2
+    })
+    expect(failures(await client.during(aside))).toEqual([])
+    const found = grown(before, (await aside).revisions[0])
+    expect(found.connectFailures).toBeGreaterThanOrEqual(2)
+    expect(found.s5xx).toBe(0)
+  })
+
+  test('that say they are not ready before the kubelet has noticed get nothing; where all say so, all are asked', async () => {
+    const [well, ill] = [await router.startPod('fraud-a'), await router.startPod('fraud-a')]
+    router.pods([well, ill])
+    await share(0)
+    await healthy(2)
+    const panics = (): Promise<number> => figure('lb_healthy_panic')
+    const answers: Answer[] = []
+    const asked = async (): Promise<readonly [number, number]> => {
+      const [w, i] = [well.seen.length, ill.seen.length]
+      answers.push(...(await client.many(40)))
+      return [well.seen.length - w, ill.seen.length - i]
+    }
+    const both = ([w, i]: readonly [number, number]): boolean => w > 0 && i > 0
+    // Whom Envoy's workers take for healthy follows what it says by up to a second.
+    const before = await eventually('they are not asked for want of a healthy one', async () => {
+      const count = await panics()
+      return both(await asked()) && (await panics()) === count && { count }
+    })
+    ill.isHealthy = false
+    await eventually('only the other is asked', async () => (await asked())[1] === 0)
+    expect(await panics()).toBe(before.count)
+    well.isHealthy = false
+    await eventually('all are asked again', async () => both(await asked()) && (await panics()) > before.count)
+    expect(failures(answers)).toEqual([])
+  })
+
+  test('have IPv6 addresses where the cluster has, and so have clients', async () => {
     const six = await router.startPod('fraud-a', { address: '::1' })
     router.pods([six])
     await share(0)
@@ -131,11 +184,24 @@ describe('pods', () => {
       expect(failures(await client.many(20))).toEqual([])
       expect(await caller.infer()).toBe('fraud-a')
       expect(six.seen.length).toBeGreaterThanOrEqual(20)
+      expect((await fetch(`http://[::1]:${router.port}/v2/models/fraud`)).status).toBe(200)
     } finally {
       caller.close()
     }
   })
 })
+
+/** By how much the figures of a revision have grown. */
+const grown = (before: RevisionTraffic | undefined, now: RevisionTraffic | undefined) => {
+  const by = (figure: (of: RevisionTraffic) => number): number =>
+    (now === undefined ? 0 : figure(now)) - (before === undefined ? 0 : figure(before))
+  return {
+    ejections: by(({ ejections }) => ejections),
+    retries: by(({ retries }) => retries),
+    connectFailures: by(({ requests }) => requests.connectFailures),
+    s5xx: by(({ requests }) => requests.s5xx),
+  }
+}
 
 /** Until the pod has been sent a request. */
 const heard = (pod: Pod): Promise<unknown> => router.until('the new pod answers users', () => pod.seen.length > 0)

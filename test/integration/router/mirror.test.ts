@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals'
+import type { ModelTraffic } from '../../../operator/api/routerstate.ts'
+import { eventually } from '../operator/eventually.ts'
 import { openCaller } from './calls.ts'
 import { openFraud } from './fraud.ts'
 import { chanceInterval, countOf, failures } from './load.ts'
@@ -90,6 +92,23 @@ describe('a shadow that is broken hurts nobody', () => {
     expect(failures(await client.many(200))).toEqual([])
     const { revisions } = await router.model()
     expect(revisions[0]?.requests.s5xx).toBe(0)
+  })
+
+  test('it never answers: copies beyond its limits are dropped, and counted as its own', async () => {
+    const silent = await router.startPod('fraud-b', { insteadOfAnswers: 'is silent' })
+    router.pods([stable, silent])
+    await mirror(1000, 0)
+    const { shadow, revisions: before } = await router.model()
+    expect(failures(await client.many(200))).toEqual([])
+    // Thirty-two are with it, as many wait for a place.
+    const dropped = (shadow?.requests.overflows ?? 0) + 200 - 64
+    const { revisions } = await router.until(
+      'the rest is dropped',
+      (model) => (model.shadow?.requests.overflows ?? 0) >= dropped,
+    )
+    await eventually('it has all that it gets', () => copies(silent).length === 32)
+    const ofUsers = ({ requests }: ModelTraffic['revisions'][number]) => [requests.overflows, requests.s5xx]
+    expect(revisions.map(ofUsers)).toEqual(before.map(ofUsers))
   })
 
   test('it accepts and never reads, while users send 8 MB', async () => {

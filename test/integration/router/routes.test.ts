@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { openCaller } from './calls.ts'
 import { openFraud } from './fraud.ts'
 import { chanceInterval, countOf, failures } from './load.ts'
+import type { PodOptions } from './upstream.ts'
 
 const { router, client, stable, canary, traffic } = await openFraud()
 const caller = openCaller(router.port)
@@ -124,6 +125,17 @@ describe('sticky', () => {
     expect((await members(0)).size).toBe(0)
   })
 
+  test('gRPC calls of a user go where the requests of that user go', async () => {
+    await share(300, { sticky: 'x-user-id' })
+    const sides = async (user: string): Promise<string[]> => {
+      const headers = { 'x-user-id': user }
+      return [(await client.ask({ headers })).revision, await caller.infer(undefined, headers)]
+    }
+    const all = await Promise.all(Array.from({ length: 60 }, (_, i) => sides(`user-${i}`)))
+    expect(all.filter(([http, grpc]) => http !== grpc)).toEqual([])
+    expect(new Set(all.flat())).toEqual(new Set(['fraud-a', 'fraud-b']))
+  })
+
   test('requests without the header are drawn by chance', async () => {
     await share(500, { sticky: 'x-user-id' })
     const answers = await client.many(200)
@@ -157,8 +169,30 @@ describe('gRPC', () => {
     expect(after.revisions[0]?.grpc.failure).toBe(before.revisions[0]?.grpc.failure)
   })
 
-  test('a message of 3 MB passes', async () => {
-    expect(await caller.infer(Buffer.alloc(3 * 1024 * 1024))).toBe('fraud-a')
+  test('a message of 8 MB passes', async () => {
+    expect(await caller.infer(Buffer.alloc(8 * 1024 * 1024))).toBe('fraud-a')
+  })
+
+  test('a stream on which messages go may last longer than traffic.timeout', async () => {
+    await share(0, { timeout: '300ms' })
+    expect(await caller.stream(5, 200)).toHaveLength(5)
+  })
+})
+
+describe('a request that has reached a model is not sent again', () => {
+  test.each<[string, PodOptions, number]>([
+    ['that answers 500', { status: 500 }, 500],
+    ['that answers 503', { status: 503 }, 503],
+    ['that hangs up instead', { insteadOfAnswers: 'hangs up' }, 503],
+  ])('%s', async (_, options, expected) => {
+    const pods = [await router.startPod('fraud-d', options), await router.startPod('fraud-d', options)]
+    router.pods([stable, ...pods])
+    await share(0, { weights: { 'fraud-d': 1000 }, stable: 'fraud-d' })
+    await router.until('both are listed', ({ revisions }) => revisions[0]?.readyEndpoints === 2)
+    const headers = { 'x-envoy-retry-on': '5xx,reset', 'x-envoy-max-retries': '5' }
+    expect((await client.ask({ headers, body: Buffer.from('{}') })).status).toBe(expected)
+    expect(pods.flatMap(({ seen }) => seen)).toHaveLength(1)
+    router.pods([stable, canary])
   })
 })
 

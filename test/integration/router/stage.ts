@@ -1,6 +1,6 @@
 // A router without a cluster: the real Envoy, the agent that runs beside it in a pod, and pods on loopback. What the API
 // server would have told the agent is put into its stores by hand.
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -21,7 +21,7 @@ import { Publisher } from '../../../router/publish/publisher.ts'
 import { serveDiscovery } from '../../../router/stream/server.ts'
 import { eventually } from '../operator/eventually.ts'
 import { startEnvoy, type EnvoyProcess } from './envoy.ts'
-import { adminSocket } from '../../../router/xds/bootstrap.ts'
+import { adminSocket, bootstrapFile } from '../../../router/xds/bootstrap.ts'
 import { deploymentOf, sliceOf, type Condition, type Traffic } from './objects.ts'
 import { startPod, type Pod, type PodOptions } from './upstream.ts'
 
@@ -54,13 +54,16 @@ export interface RouterOptions {
   readonly concurrency?: number
   /** What Envoy may take. Nothing holds its process to that here. */
   readonly memoryBytes?: number
+  /** How many connections it takes, instead of its 20,000. */
+  readonly maxConnections?: number
 }
 
 export const openRouter = async (options: RouterOptions = {}): Promise<RouterStage> => {
-  const { concurrency = 1, memoryBytes } = options
+  const { concurrency = 1, memoryBytes, maxConnections } = options
   const folder = await mkdtemp(join(tmpdir(), 'slipway-router-'))
   const environment = { POD_NAMESPACE: 'shop', POD_NAME: 'router-0', SLIPWAY_ROUTER_FOLDER: folder }
   await prepare(readConfig({ ...environment, SLIPWAY_ENVOY_MEMORY: memoryBytes?.toString() }))
+  if (maxConnections !== undefined) await limitConnections(join(folder, bootstrapFile), maxConnections)
   const port = await freePort()
   let envoy = await startEnvoy(folder, concurrency)
   const pods: Pod[] = []
@@ -139,6 +142,13 @@ export const openRouter = async (options: RouterOptions = {}): Promise<RouterSta
     },
   }
   return stage
+}
+
+const limitConnections = async (file: string, most: number): Promise<void> => {
+  const text = await readFile(file, 'utf8')
+  const limited = text.replace(/("max_active_downstream_connections": )20000/, `$1${most}`)
+  if (limited === text) throw new Error(`${file} has no limit of connections`)
+  await writeFile(file, limited)
 }
 
 /** Undefined while Envoy is away. */

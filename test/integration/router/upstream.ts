@@ -41,8 +41,8 @@ export interface PodOptions {
   /** Before each answer. */
   readonly delayMs?: number
   readonly status?: number
-  /** Reads each request to its end, and then ends the connection instead of answering. */
-  readonly hangsUp?: boolean
+  /** What it does with each request, once it has read it to its end, instead of answering. */
+  readonly insteadOfAnswers?: 'hangs up' | 'is silent'
   readonly ports?: { readonly http: number; readonly grpc: number }
 }
 
@@ -63,7 +63,7 @@ export const inference = {
 } as const
 
 export const startPod = async (revision: string, options: PodOptions = {}): Promise<Pod> => {
-  const { address = '127.0.0.1', delayMs = 0, status = 200, hangsUp = false, ports } = options
+  const { address = '127.0.0.1', delayMs = 0, status = 200, insteadOfAnswers, ports } = options
   const seen: SeenRequest[] = []
   const calls: grpc.Metadata[] = []
   const http = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
@@ -74,8 +74,8 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
       const isHealth = path === '/v2/health/ready'
       if (!isHealth) seen.push({ method, path, headers, bytes: received })
       const answer = (): void => {
-        if (hangsUp && !isHealth) {
-          request.socket.destroy()
+        if (insteadOfAnswers !== undefined && !isHealth) {
+          if (insteadOfAnswers === 'hangs up') request.socket.destroy()
           return
         }
         response.writeHead(isHealth ? (pod.isHealthy ? 200 : 503) : status, {
@@ -91,7 +91,7 @@ export const startPod = async (revision: string, options: PodOptions = {}): Prom
   })
   http.listen(ports?.http ?? 0, address)
   await once(http, 'listening')
-  const server = new grpc.Server()
+  const server = new grpc.Server({ 'grpc.max_receive_message_length': -1 })
   server.addService(inference, {
     infer: (call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
       calls.push(call.metadata)
