@@ -123,10 +123,11 @@ describe('the first ModelDeployment in mode Router', () => {
     expect((await stage.ready('fraud')).status?.traffic?.routers).toEqual({ total: 2, acked: 2 })
   })
 
-  test('keeps its users on the old version until every router has applied the new share', async () => {
+  test('keeps its users on the old version until every router has applied the new share, and tells why one does not', async () => {
     const [first = ''] = routers.pods()
     const { epoch = 0 } = (await stage.get('fraud')).status?.traffic ?? {}
-    const go = routers.hold(first)
+    const why = 'Envoy refused routes fraud: value does not match'
+    const go = routers.hold(first, why)
     await stage.apply('fraud', spec('v2'))
     const waiting = await stage.until('fraud', 'waits for a router', ({ status }) => {
       return status?.traffic?.routers?.acked === 1 && status.candidate?.substep === 'Shift'
@@ -137,6 +138,10 @@ describe('the first ModelDeployment in mode Router', () => {
       traffic: { epoch: epoch + 1, weights: [{ revision: two, weight: 1000 }], routers: { total: 2, acked: 1 } },
     })
     expect((await stage.children('fraud')).deployments).toMatchObject({ [one]: 1, [two]: 1 })
+    const told = `Router ${first}: ${why}`
+    expect((await stage.says('fraud', 'TrafficVerified', 'Unknown', 'AwaitingRouters')).message).toContain(told)
+    expect((await stage.says('fraud', 'Reconciling', 'True', 'RoutersNotReady')).message).toContain(told)
+    await stage.says('fraud', 'Available', 'True', 'Serving')
     go()
     const { status } = await stage.ready('fraud')
     expect(status).toMatchObject({

@@ -14,8 +14,8 @@ import type { Stage } from './stage.ts'
 export interface PlayedRouters {
   /** Names of the router pods that are not going. */
   pods(): string[]
-  /** From now on this router applies nothing more; call the result to let it go on. */
-  hold(pod: string): () => void
+  /** From now on this router applies nothing more, and says why where a reason is given; call the result to let it go on. */
+  hold(pod: string, why?: string): () => void
   /** Every router sends so many requests more to these revisions; the second number is how many of them fail. */
   send(model: string, requests: Readonly<Record<string, readonly [requests: number, failures: number]>>): void
   /** How often any router was asked. */
@@ -44,7 +44,7 @@ export const startRouters = async (stage: Stage): Promise<PlayedRouters> => {
   const store = new Store<ModelDeployment>()
   const applied = new Map<string, Applied>()
   const counted = new Map<string, { requests: number; failures: number }>()
-  const held = new Set<string>()
+  const held = new Map<string, string | undefined>()
   let questions = 0
 
   const modelOf = (pod: string, deployment: ModelDeployment): ModelTraffic[] => {
@@ -59,6 +59,7 @@ export const startRouters = async (stage: Stage): Promise<PlayedRouters> => {
         weights: Object.fromEntries(traffic.weights.map((w) => [w.revision, w.weight])),
       })
     const now = applied.get(key)
+    const problem = now?.epoch === traffic.epoch ? undefined : held.get(pod)
     const revisions = new Set([...Object.keys(now?.weights ?? {}), ...counted.keys()].filter((r) => r.startsWith(name)))
     return [
       {
@@ -67,6 +68,7 @@ export const startRouters = async (stage: Stage): Promise<PlayedRouters> => {
         port: traffic.port,
         ...(now && { appliedEpoch: now.epoch }),
         wantedEpoch: traffic.epoch,
+        ...(problem !== undefined && { problem }),
         emptied: [],
         revisions: [...revisions].map((revision) => {
           const { requests = 0, failures = 0 } = counted.get(revision) ?? {}
@@ -118,8 +120,8 @@ export const startRouters = async (stage: Stage): Promise<PlayedRouters> => {
         .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
         .map(({ metadata }) => metadata.name)
         .toSorted(),
-    hold: (pod) => {
-      held.add(pod)
+    hold: (pod, why) => {
+      held.set(pod, why)
       return () => held.delete(pod)
     },
     send: (model, requests) => {
