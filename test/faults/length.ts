@@ -5,6 +5,8 @@ const isLong = process.env['SLIPWAY_FAULTS'] === 'long'
 
 /** How long each fault lasts. Longer than the lease's deadline, the API server's restart and a call's deadline when long. */
 export const faultMs = isLong ? 30_000 : 1500
+/** How long the API server is away from a router. */
+export const outageMs = isLong ? 600_000 : 1000
 /** Random runs: how many, and how long each. */
 export const randomRuns = isLong ? 10 : 1
 export const randomMs = isLong ? 60_000 : 12_000

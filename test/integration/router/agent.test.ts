@@ -6,18 +6,20 @@ import { readFile, readlink, readdir, rm, mkdtemp, stat } from 'node:fs/promises
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { request } from 'undici'
 import type { RouterState } from '../../../operator/api/routerstate.ts'
 import { endpointslices, resource, serviceaccounts } from '../../../operator/kube/resources.ts'
 import { modelDeployments } from '../../../operator/modeldeployment/resources.ts'
 import { adminSocket, agentSocket } from '../../../router/xds/bootstrap.ts'
+import { outageMs } from '../../faults/length.ts'
 import { installCrds, connect as connectPlainly } from '../api/server.ts'
 import { connect, createNamespace, credentials, startRelay, type Connected, type Relay } from '../kube/server.ts'
 import { eventually } from '../operator/eventually.ts'
 import { identify, roles, serviceAccount, type Identity } from '../operator/rights.ts'
 import { startEnvoy, type EnvoyProcess } from './envoy.ts'
-import { countOf, failures, openClient, type Client } from './load.ts'
+import { countOf, failures, openClient, type Answer, type Client } from './load.ts'
 import { sliceOf, specOf, statusOf, type Condition, type Traffic } from './objects.ts'
 import { freePort } from './stage.ts'
 import { startPod, type Pod } from './upstream.ts'
@@ -247,6 +249,33 @@ describe('the agent in its pod', () => {
     await ask(0)
     await applied()
   })
+
+  test(
+    'serves through a long absence of the API server, finds a pod that died by itself, and follows again afterwards',
+    async () => {
+      const dying = await startPod('fraud-a', { address: ownAddress() })
+      await publish(dying)
+      const lists = (count: number) => async (): Promise<boolean> =>
+        (await state())?.models[0]?.revisions[0]?.readyEndpoints === count
+      await eventually('it sees both pods of stable', lists(2), described)
+      relay.cut()
+      await dying.kill()
+      const answers: Answer[] = []
+      for (const until = performance.now() + outageMs; performance.now() < until; await sleep(20))
+        answers.push(await client.ask())
+      expect(answers.length).toBeGreaterThan(0)
+      expect(failures(answers)).toEqual([])
+      expect((await get('/readyz')).status).toBe(200)
+      relay.heal()
+      await publish(dying, 'ended')
+      await eventually('it sees that one is gone', lists(1), described)
+      await ask(400)
+      await applied()
+      await ask(0)
+      await applied()
+    },
+    outageMs + 300_000,
+  )
 
   test('whose wall clock jumps an hour ahead and two back follows epochs and pods all the same, and loses no request', async () => {
     await agent.end('SIGKILL')
