@@ -33,6 +33,11 @@ describe('a router pod', () => {
     expect(Object.fromEntries(mounts)).toEqual({ init: false, envoy: false, agent: true })
   })
 
+  test('tells Envoy what memory it may take before it starts', () => {
+    const told = named('init')?.env?.find(({ name }) => name === 'SLIPWAY_ENVOY_MEMORY')
+    expect(told?.valueFrom).toEqual({ resourceFieldRef: { containerName: 'envoy', resource: 'limits.memory' } })
+  })
+
   test('ends its Envoy only after its agent, which drains it: Envoy is the sidecar', () => {
     expect(named('envoy')).toMatchObject({ restartPolicy: 'Always', image: 'envoy@sha256:2' })
     expect(pod.containers.map(({ name }) => name)).toEqual(['agent'])

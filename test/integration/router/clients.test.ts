@@ -57,7 +57,8 @@ describe('a client', () => {
   test.each([false, true])('that sends 8 MB is answered, and every byte arrives (h2c: %s)', async (h2c) => {
     const body = Buffer.alloc(8 * 1024 * 1024)
     const sender = openClient(router.port, { h2c })
-    const answers = await sender.many(4, 2, () => ({ body }))
+    // One at a time: Node's HTTP/2 client refuses to hold more than 10 MB for a connection.
+    const answers = await sender.many(3, 1, () => ({ body }))
     await sender.close()
     expect(failures(answers)).toEqual([])
     expect(answers.map((a) => (JSON.parse(a.body) as { bytes: number }).bytes)).toEqual(answers.map(() => body.length))
