@@ -24,6 +24,11 @@ describe('the configuration of a router', () => {
     expect(readConfig(least, () => false).listenAddress).toBe('0.0.0.0')
   })
 
+  test('knows the memory that Envoy may take, where the kubelet says one', () => {
+    expect(read({ SLIPWAY_ENVOY_MEMORY: '536870912' }).envoyMemoryBytes).toBe(536_870_912)
+    expect(read({ SLIPWAY_ENVOY_MEMORY: '0' }).envoyMemoryBytes).toBeUndefined()
+  })
+
   test.each([
     [{ POD_NAMESPACE: '' }, 'POD_NAMESPACE is not set'],
     [{ SLIPWAY_AGENT_PORT: 'http' }, 'SLIPWAY_AGENT_PORT is "http"'],
@@ -32,7 +37,7 @@ describe('the configuration of a router', () => {
     [{ SLIPWAY_DRAIN_DELAY: 'soon' }, 'SLIPWAY_DRAIN_DELAY: '],
     [{ SLIPWAY_DRAIN_DELAY: '50s' }, 'SLIPWAY_DRAIN_TIMEOUT is shorter'],
     [{ SLIPWAY_ENVOY_MEMORY: '512Mi' }, 'SLIPWAY_ENVOY_MEMORY is "512Mi"; it must be a number of bytes'],
-    [{ SLIPWAY_ENVOY_MEMORY: '0' }, 'SLIPWAY_ENVOY_MEMORY is "0"'],
+    [{ SLIPWAY_ENVOY_MEMORY: '-1' }, 'SLIPWAY_ENVOY_MEMORY is "-1"'],
   ])('%j is refused by its name', (env, words) => {
     expect(() => read(env)).toThrow(ConfigError)
     expect(() => read(env)).toThrow(words)

@@ -14,7 +14,7 @@ export interface Config {
   readonly port: number
   /** Where models' listeners stand: `::`, which listens on IPv4 too, or `0.0.0.0` where there is no IPv6. */
   readonly listenAddress: string
-  /** What Envoy's container may take; undefined where nobody says. */
+  /** What Envoy's container may take; undefined where it has no limit. */
   readonly envoyMemoryBytes: number | undefined
   /** How long a router that is going goes on as if nothing had happened, until its endpoints are taken off. */
   readonly drainDelayMs: number
@@ -50,10 +50,11 @@ export const readConfig = (
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     problems.push(`SLIPWAY_AGENT_PORT is "${portText}"; it must be an integer from 0 to 65535`)
   }
-  const memoryText = env['SLIPWAY_ENVOY_MEMORY'] || undefined
-  const envoyMemoryBytes = memoryText === undefined ? undefined : Number(memoryText)
-  if (memoryText !== undefined && !/^[1-9][0-9]{0,15}$/.test(memoryText)) {
-    problems.push(`SLIPWAY_ENVOY_MEMORY is "${memoryText}"; it must be a number of bytes`)
+  const memoryText = env['SLIPWAY_ENVOY_MEMORY'] || '0'
+  // The kubelet says 0 where the container has no limit.
+  const envoyMemoryBytes = Number(memoryText) || undefined
+  if (!/^[0-9]{1,15}$/.test(memoryText)) {
+    problems.push(`SLIPWAY_ENVOY_MEMORY is "${memoryText}"; it must be a number of bytes, or 0 for no limit`)
   }
   const namespace = env['POD_NAMESPACE'] ?? ''
   if (namespace === '') problems.push('POD_NAMESPACE is not set; name the namespace whose ModelDeployments are served')

@@ -183,7 +183,7 @@ const agentEnv = (logLevel: string) => [
   { name: 'SLIPWAY_LOG_LEVEL', value: logLevel },
 ]
 
-/** Envoy is told in its bootstrap what it may take. Without a limit the kubelet says what the node has. */
+/** Envoy is told in its bootstrap what it may take; 0 where its container has no limit. */
 const envoyMemory = {
   name: 'SLIPWAY_ENVOY_MEMORY',
   valueFrom: { resourceFieldRef: { containerName: 'envoy', resource: 'limits.memory' } },

@@ -28,7 +28,7 @@ const refuseAt = 0.95
 /**
  * @param folder shared by Envoy and the agent, an absolute path
  * @param router the pod's name
- * @param memoryBytes what Envoy's container may take; undefined where nobody says
+ * @param memoryBytes what Envoy's container may take; undefined where it has no limit
  */
 export const bootstrap = (folder: string, router: string, namespace: string, memoryBytes?: number): Message => ({
   node: { id: router, cluster: namespace },

@@ -28,9 +28,10 @@ test('clients that never read, too many for its memory, are sent away, and users
     if (deaf.length > 1000) throw new Error(`${deaf.length} clients take ${await pressure()} % of its heap`)
     await sleep(100)
   }
+  // Not all of them: the more room there is, the longer the rest may stay.
   await eventually(
-    'most of them are sent away',
-    async () => (await ended()) > deaf.length / 3 && (await pressure()) < 85,
+    'as many of them are sent away as there has to be room',
+    async () => (await ended()) > 0 && (await pressure()) < 80,
     async () => `${await ended()} of ${deaf.length} were, ${await pressure()} % are used`,
   )
   expect(router.envoy().isRunning()).toBe(true)
