@@ -72,6 +72,12 @@ test('large inputs are not piled up', () => {
   expect(tuneBatch(engine, large, now).batching.measured.map(({ size }) => size)).toEqual([1, 2, 4, 8])
 })
 
+test('a model that does less than it takes to put its inputs together runs every request alone', () => {
+  // It takes no time at all, and would gain by any batch; the copies of 1 MB are real.
+  const { engine } = timed(0, 0)
+  expect(tuneBatch(engine, [zeros('x', 'FP32', [1, 256 * 1024])]).batching.maxSize).toBe(1)
+})
+
 test('nothing measured but single runs means single runs', () => {
   expect(choose([{ size: 1, runMs: 5, perSecond: 200 }])).toMatchObject({ maxSize: 1 })
 })

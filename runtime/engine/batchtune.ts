@@ -61,10 +61,11 @@ export function tuneBatch(
   for (const size of sizes) {
     if (size > 1 && (now() > end || size * rowBytes > maxBytes || inVain === patience)) break
     largest = size
-    const inputs = stack(Array.from({ length: size }, () => ({ inputs: row, outputs })))
+    const asks = Array.from({ length: size }, () => ({ inputs: row, outputs }))
+    // To put large inputs together may take longer than the run that is spared.
     const run = (): number => {
       const started = now()
-      engine.run(inputs, outputs)
+      engine.run(size === 1 ? row : stack(asks), outputs)
       return now() - started
     }
     // The first run of a new shape plans its memory. A model may well have a greatest batch of its own.
