@@ -5,7 +5,8 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="slipway-runtime" \
       org.opencontainers.image.description="Slipway's ONNX server" \
       org.opencontainers.image.licenses="Apache-2.0 AND MIT"
-ENV NODE_ENV=production
+# One arena: glibc gives each thread one of its own, which keeps what was freed in it (docs/decisions/0293).
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY app/ /app/
 # en_US.UTF-8, which text models ask for by name, has the letters of the base's C.UTF-8.

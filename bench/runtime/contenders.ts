@@ -56,6 +56,7 @@ export const contenders: Readonly<Record<ContenderName, Contender>> = {
           'serve',
         ],
         environment: {
+          MALLOC_ARENA_MAX: '1',
           SLIPWAY_MODEL_FILE: file,
           SLIPWAY_MODEL_NAME: 'm',
           SLIPWAY_HTTP_PORT: String(ports.http),

@@ -6,8 +6,8 @@ import type { FuzzReport, Told } from './decoders.ts'
 
 /** The most processor time for one input, of some hundred bytes, in milliseconds. */
 const maxMs = 1000
-/** The most that memory may grow after the first tenth of the inputs, in bytes. */
-const maxGrownBytes = 100 * 2 ** 20
+/** The most that memory in use, garbage not counted, may grow after the first tenth of the inputs, in bytes. */
+const maxGrownBytes = 10 * 2 ** 20
 /** The least share of its inputs that a form must have accepted, and refused. */
 const leastShare = 0.05
 
