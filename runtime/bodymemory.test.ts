@@ -32,6 +32,18 @@ test('what lies ready stays within its limit, and what lay longest makes room', 
   expect(memory.freeBytes).toBe(0)
 })
 
+test('more is not kept than was taken, and what is not kept is free at once', () => {
+  const memory = new BodyMemory(64 * mib)
+  const body = memory.take(mib)
+  // A body and its answer come back.
+  const answer = new ArrayBuffer(2 * mib)
+  memory.give(body)
+  memory.give(answer)
+  expect(memory.freeBytes).toBe(mib)
+  expect([body.byteLength, answer.byteLength]).toEqual([mib, 0])
+  expect(memory.take(mib)).toBe(body)
+})
+
 test('nobody gets memory that another still has, and everybody gets enough', () => {
   const steps = fc.array(fc.oneof(fc.nat(4 * mib), fc.constant('give' as const)), { maxLength: 60 })
   fc.assert(

@@ -15,6 +15,8 @@ export class BodyMemory {
   /** The last given is taken first: caches may still hold it. */
   readonly #free: ArrayBuffer[] = []
   #freeBytes = 0
+  /** How many were taken and have not come back. */
+  #away = 0
 
   /** @param maxBytes how much may lie ready */
   constructor(maxBytes: number) {
@@ -29,6 +31,7 @@ export class BodyMemory {
   /** Memory of at least so many bytes, at most twice as many. Its content is anything when it is not small. */
   take(bytes: number): ArrayBuffer {
     if (bytes < leastReused) return new ArrayBuffer(bytes)
+    this.#away += 1
     for (let at = this.#free.length - 1; at >= 0; at--) {
       const found = this.#free[at]
       if (found === undefined || found.byteLength < bytes || found.byteLength > 2 * bytes) continue
@@ -40,9 +43,17 @@ export class BodyMemory {
     return Buffer.allocUnsafeSlow(Math.ceil(bytes / granule) * granule).buffer
   }
 
-  /** Gives memory back that nobody looks at any more. What lies longest makes room. */
+  /**
+   * Gives memory back that nobody looks at any more. No more is kept than was taken: answers have memory of their own, which
+   * would fill this to its limit. What is not kept is free at once, and what lies longest makes room.
+   */
   give(memory: ArrayBuffer): void {
-    if (memory.byteLength < leastReused || memory.byteLength > this.#maxBytes) return
+    if (memory.byteLength < leastReused) return
+    if (this.#away === 0 || memory.byteLength > this.#maxBytes) {
+      memory.transfer(0)
+      return
+    }
+    this.#away -= 1
     this.#free.push(memory)
     this.#freeBytes += memory.byteLength
     while (this.#freeBytes > this.#maxBytes) this.#freeBytes -= this.#free.shift()?.byteLength ?? 0
