@@ -377,6 +377,16 @@ describe('routers', () => {
       const { deployments: left, serving, revisions } = await stage.children('renamed')
       return Object.keys(left).length === 0 && serving === undefined && revisions.length === 0
     })
+  })
+
+  test('that send users where nobody asked for are told of with the figures', async () => {
+    const [rightly, wrongly] = [revisionOf('renamed-2', spec('v2')), 'renamed-2-0000000000']
+    const asked = routers.asked()
+    await eventually('the routers are asked again', () => routers.asked() >= asked + 4)
+    routers.send('renamed-2', { [rightly]: [1000, 0], [wrongly]: [200, 0] })
+    const { message } = await stage.says('renamed-2', 'TrafficVerified', 'False', 'SharesOff')
+    expect(message).toMatch(/^In epoch \d+ renamed-2-\w+ should get 100% and got 83\.\d+% \(/)
+    await stage.says('renamed-2', 'Available', 'True', 'Serving')
     await kubectl('delete', 'modeldeployment/renamed-2')
   })
 
