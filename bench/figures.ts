@@ -11,6 +11,18 @@ export const median = (samples: readonly number[]): number => quantile(ascending
 
 export const p99 = (samples: readonly number[]): number => quantile(ascending(samples), 0.99) ?? NaN
 
+/**
+ * How fast something grows: the median of the slopes between all pairs of points, as a share of the median level for each
+ * unit of `at`. Neither a collection of garbage nor one step moves it; what grows without end does. NaN for fewer than two.
+ * @see https://doi.org/10.1080/01621459.1968.10480934
+ */
+export const relativeSlope = (points: readonly { readonly at: number; readonly value: number }[]): number => {
+  const slopes = points.flatMap((from, index) =>
+    points.slice(index + 1).map((to) => (to.value - from.value) / (to.at - from.at)),
+  )
+  return median(slopes) / median(points.map(({ value }) => value))
+}
+
 export const round = (value: number, digits = 3): number => Math.round(value * 10 ** digits) / 10 ** digits
 
 /** Rows as lines, each column as wide as its widest cell. */

@@ -1,5 +1,5 @@
 // The goals of the runtime by name, and how each is read from the samples of a run. Pure.
-import { ascending, columns, median, round } from '../figures.ts'
+import { ascending, columns, median, relativeSlope, round } from '../figures.ts'
 import type { Sample } from './measure.ts'
 
 export interface Goal {
@@ -170,18 +170,11 @@ export const targets = {
   ),
 } as const satisfies Readonly<Record<string, Target>>
 
-/**
- * How fast memory grows after the first third, in percent in ten minutes: the median of the slopes between all pairs of
- * samples, which a single collection of garbage does not move. @see https://doi.org/10.1080/01621459.1968.10480934
- */
+/** How fast memory grows after the first third, in percent in ten minutes. */
 function slope(soak: readonly Sample[]): readonly number[] {
   const late = soak.slice(Math.ceil(soak.length / 3))
-  const slopes = late.flatMap((from, at) =>
-    late.slice(at + 1).map((to) => (to.memoryMib - from.memoryMib) / (to.round - from.round)),
-  )
-  if (slopes.length === 0) return []
-  const level = median(late.map(({ memoryMib }) => memoryMib))
-  return [(median(slopes) * samplesInTenMinutes * 100) / level]
+  if (late.length < 2) return []
+  return [relativeSlope(late.map(({ round: at, memoryMib: value }) => ({ at, value }))) * samplesInTenMinutes * 100]
 }
 const samplesInTenMinutes = 120
 

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { loadCredentials } from '../../operator/kube/credentials.ts'
 import { change, followChildren } from '../../bench/operator/children.ts'
 import { plainKubeconfig } from '../../bench/operator/measure.ts'
+import { relativeSlope } from '../../bench/figures.ts'
 import { slipway, start } from '../../bench/operator/subject.ts'
 import { createWorld } from '../../bench/operator/world.ts'
 import { startProxy } from '../proxy/proxy.ts'
@@ -128,14 +129,10 @@ export const soak = async ({ seconds, models, perSecond, seed, report }: SoakOpt
   }
 }
 
-/** The least-squares slope of memory over time after the first fifth, in percent of its mean per hour. */
+/** How fast memory grows after the first fifth, in percent an hour (decision 0281). */
 export const slopePercentPerHour = (samples: readonly Sample[]): number => {
   const kept = samples.slice(Math.floor(samples.length / 5))
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
-  const [t, m] = [mean(kept.map(({ at }) => at)), mean(kept.map(({ rssMib }) => rssMib))]
-  const up = kept.reduce((sum, { at, rssMib }) => sum + (at - t) * (rssMib - m), 0)
-  const down = kept.reduce((sum, { at }) => sum + (at - t) ** 2, 0)
-  return ((up / down) * 3600 * 100) / m
+  return relativeSlope(kept.map(({ at, rssMib: value }) => ({ at, value }))) * 3600 * 100
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {})
