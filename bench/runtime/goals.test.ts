@@ -1,26 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { render, stale, type Results } from '../page.ts'
 import { goalsOf, tableOf, targets, type Goal } from './goals.ts'
+import { sample } from './fixtures.ts'
 import type { Sample } from './measure.ts'
 
-const sample = (fields: Partial<Sample>): Sample => ({
-  part: 'tiny',
-  subject: 'slipway',
-  model: 'tiny',
-  form: 'json',
-  connections: 32,
-  round: 0,
-  answers: 100,
-  failures: 0,
-  rps: 1000,
-  p50: 1,
-  p99: 2,
-  max: 3,
-  cpuUs: 100,
-  memoryMib: 100,
-  worstLiveMs: 5,
-  ...fields,
-})
 const named = (goals: readonly Goal[], name: string): Goal | undefined => goals.find((goal) => goal.name === name)
 
 describe('goals of the runtime', () => {

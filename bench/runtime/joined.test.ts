@@ -1,26 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { goalsOf } from './goals.ts'
 import { joined, type Run } from './joined.ts'
+import { sample } from './fixtures.ts'
 import type { Sample } from './measure.ts'
 
-const sample = (fields: Partial<Sample>): Sample => ({
-  part: 'tiny',
-  subject: 'slipway',
-  model: 'tiny',
-  form: 'json',
-  connections: 32,
-  round: 0,
-  answers: 100,
-  failures: 0,
-  rps: 1000,
-  p50: 1,
-  p99: 2,
-  max: 3,
-  cpuUs: 100,
-  memoryMib: 100,
-  worstLiveMs: 5,
-  ...fields,
-})
 const run = (parts: readonly string[], samples: readonly Sample[], missing: Run['missing'] = {}): Run => ({
   parts,
   samples,
