@@ -23,6 +23,7 @@ export default {
       displayName: 'unit',
       testMatch: ['<rootDir>/**/*.test.ts'],
       testPathIgnorePatterns: ['/node_modules/', '/dist/', '<rootDir>/test/(integration|e2e|faults)/'],
+      globalSetup: '<rootDir>/test/unit.setup.ts',
     },
     {
       ...shared,

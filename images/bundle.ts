@@ -13,14 +13,16 @@ export interface StageOptions {
   readonly root: string
   /** Files besides the programs: absolute path in the image → path here. Only the model store and Envoy take any. */
   readonly files?: Readonly<Record<string, string>>
+  /** The folder that is written; whatever was in it goes. */
+  readonly to?: string
 }
 
 /**
- * Writes `dist/images/<name>` anew and returns its path.
+ * Writes the context anew, at `dist/images/<name>` unless told, and returns its path.
  * @throws Error naming the source file that is missing or does not build
  */
-export async function stage(name: ImageName, { root, files = {} }: StageOptions): Promise<string> {
-  const context = join(root, 'dist', 'images', name)
+export async function stage(name: ImageName, options: StageOptions): Promise<string> {
+  const { root, files = {}, to: context = join(root, 'dist', 'images', name) } = options
   await rm(context, { recursive: true, force: true })
   await mkdir(join(context, 'app'), { recursive: true })
   for (const [file, source] of Object.entries(programs[name]))

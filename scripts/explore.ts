@@ -1,9 +1,9 @@
 // `npm run explore`: the real rollout reducer in every state that it can get into within bounds, and, with --fuzz N, in N
 // random lives beyond them, on every core. Prints a table to stdout, progress to stderr, and writes JSON with --json FILE.
+import { fork, type ChildProcess } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { Worker } from 'node:worker_threads'
 import { transitions } from '../operator/rollout/transitions.ts'
 import { searches, type Search } from './explore/searches.ts'
 import type { Answer, Fuzzed, Searched, Task } from './explore/worker.ts'
@@ -16,7 +16,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     /** Without the searches that are too long for every change. */
     ci: { type: 'boolean', default: false },
-    threads: { type: 'string', default: String(availableParallelism()) },
+    processes: { type: 'string', default: String(availableParallelism()) },
     'max-states': { type: 'string', default: '4000000' },
     json: { type: 'string' },
   },
@@ -29,7 +29,7 @@ const isChosen = ({ name, length }: Search): boolean =>
 
 const count = Number(values.fuzz)
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed)
-/** Random lives in one task: some seconds, so that threads end at about the same time. */
+/** Random lives in one task: some seconds, so that processes end at about the same time. */
 const portion = values.seed === undefined ? 5000 : Math.max(1, count)
 
 const tasks: Task[] = [
@@ -48,37 +48,39 @@ const tasks: Task[] = [
 const found: Searched[] = []
 const fuzzed: Fuzzed[] = []
 
-/** @throws what the task throws */
-const done = (worker: Worker, task: Task): Promise<void> =>
+/** @throws Error when the worker ends, as it does when its task throws; it has printed why */
+const done = (worker: ChildProcess, task: Task): Promise<void> =>
   new Promise((resolve, reject) => {
+    const lost = (code: number | null, signal: string | null): void =>
+      reject(new Error(`the search ended early: ${signal ?? `exit code ${code}`}`))
     const hear = (answer: Answer): void => {
       if (answer.kind === 'progress') {
         process.stderr.write(`\r\u001b[K${answer.text}`)
         return
       }
       worker.off('message', hear)
-      worker.off('error', reject)
+      worker.off('exit', lost)
       if (answer.kind === 'searched') found.push(answer.found)
       else fuzzed.push(answer.found)
       resolve()
     }
     worker.on('message', hear)
-    worker.once('error', reject)
-    worker.postMessage(task, [])
+    worker.once('exit', lost)
+    worker.send(task)
   })
 
 /** Takes one task after the other until none is left. */
 const work = async (): Promise<void> => {
-  const worker = new Worker(new URL('./explore/worker.ts', import.meta.url))
+  const worker = fork(new URL('./explore/worker.ts', import.meta.url), { serialization: 'advanced' })
   try {
     for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) await done(worker, task)
   } finally {
-    await worker.terminate()
+    worker.disconnect()
   }
 }
 
 const began = performance.now()
-await Promise.all(Array.from({ length: Number(values.threads) }, work))
+await Promise.all(Array.from({ length: Number(values.processes) }, work))
 process.stderr.write('\r\u001b[K')
 
 for (const { violations, stuck } of found) {
@@ -100,7 +102,7 @@ const sum = (of: (line: (typeof lines)[number]) => number): number => lines.redu
 const states = sum((line) => line.states)
 const seconds = Math.round((performance.now() - began) / 1000)
 console.log(
-  `${states.toLocaleString('en')} states, ${sum((line) => line.transitions).toLocaleString('en')} transitions, in ${seconds} s on ${values.threads} threads`,
+  `${states.toLocaleString('en')} states, ${sum((line) => line.transitions).toLocaleString('en')} transitions, in ${seconds} s in ${values.processes} processes`,
 )
 const edges = new Set(found.flatMap((search) => search.edges))
 const table = Object.entries(transitions).flatMap(([from, to]) => Object.keys(to).map((place) => `${from} → ${place}`))

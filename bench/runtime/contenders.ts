@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { runtimeProgram } from '../../test/fixtures/program.ts'
 import { pythonWith } from '../../test/kit/python.ts'
 import type { Declared } from './models.ts'
 import { connectGrpc } from './lanes/grpc.ts'
@@ -52,7 +53,7 @@ export const contenders: Readonly<Record<ContenderName, Contender>> = {
           process.execPath,
           '--max-old-space-size-percentage=50',
           '--external-memory-accounted-in-global-limit',
-          join(here, '../../runtime/main.ts'),
+          runtimeProgram(),
           'serve',
         ],
         environment: {

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheDir } from '../../test/cluster/cache.ts'
+import { stageRuntime } from '../../test/fixtures/program.ts'
 import { columns, machineNow, median, round } from '../figures.ts'
 import { contenderNames, contenders } from './contenders.ts'
 import { goalsOf, tableOf } from './goals.ts'
@@ -55,6 +56,7 @@ const world: World = {
   ),
 }
 
+await stageRuntime()
 const machine = machineNow()
 /** Parts that are done: what is written, so that a run which is cut short keeps what it has. */
 const done: string[] = []

@@ -4,7 +4,9 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { addModel } from '../../test/fixtures/onnx.ts'
+import { runtimeProgram } from '../../test/fixtures/program.ts'
 import { BodyMemory } from '../bodymemory.ts'
 import { parseConfig } from '../config.ts'
 import { createMetrics } from '../metrics.ts'
@@ -19,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'slipway-slow-'))
 /** A server of a model that has little patience with its clients, in this process, so that its memory can be looked at. */
 const file = join(folder, 'model.onnx')
 writeFileSync(file, addModel())
-const entry = new URL('../main.ts', import.meta.url)
+const entry = pathToFileURL(runtimeProgram())
 const spec = { version: 'v1', file, digest: undefined, labels: [] }
 const scheduling = { maxRequests: 4, maxWaitMs: 60_000, maxBytes: 1_000_000, maxDelayMs: 0, maxCachedBytes: 0 }
 const live = new LiveVersion('m', spec, { entry, stuckAfterMs: 60_000 }, scheduling)

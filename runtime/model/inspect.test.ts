@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import {
   addModel,
   alwaysFailingModel,
@@ -14,12 +15,13 @@ import {
   sequenceModel,
   type ElementType,
 } from '../../test/fixtures/onnx.ts'
+import { runtimeProgram } from '../../test/fixtures/program.ts'
 import { Fault } from '../errors.ts'
 import { inspectModel } from './inspect.ts'
 
 jest.setTimeout(60_000)
 const root = mkdtempSync(join(tmpdir(), 'slipway-inspect-'))
-const entry = new URL('../main.ts', import.meta.url)
+const entry = pathToFileURL(runtimeProgram())
 beforeAll(() => writeFileSync(join(root, 'outside.bin'), Buffer.alloc(16)))
 afterAll(() => rmSync(root, { recursive: true }))
 

@@ -1,5 +1,5 @@
-// One thread of `npm run explore`: searches and random lives, one task after the other, as the main thread sends them.
-import { parentPort } from 'node:worker_threads'
+// One process of `npm run explore`: searches and random lives, one task after the other, as the main process sends them.
+// No thread: see docs/decisions/0300.
 import fc from 'fast-check'
 import { type Found, explore } from '../../operator/rollout/explore.ts'
 import { type Life, lives } from '../../operator/rollout/fuzz.ts'
@@ -64,9 +64,8 @@ const live = ({ events, ...beginning }: Life): void => {
   if (player.world.rollout !== rollout) throw new Error('it was settled, and a look changed it')
 }
 
-const port = parentPort
-port?.on('message', (task: Task) => {
-  const answer = (message: Answer): void => port.postMessage(message)
+process.on('message', (task: Task) => {
+  const answer = (message: Answer): void => void process.send?.(message)
   const say = (text: string): void => answer({ kind: 'progress', text })
   if (task.kind === 'search') answer({ kind: 'searched', found: searched(task, say) })
   else answer({ kind: 'fuzzed', found: fuzzed(task, say) })

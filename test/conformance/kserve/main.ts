@@ -4,9 +4,11 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { addModel, allTypesModel } from '../../fixtures/onnx.ts'
+import { stageRuntime } from '../../fixtures/program.ts'
 import { startServer } from '../../fixtures/runtime.ts'
 import { pythonWith } from '../../kit/python.ts'
 
+await stageRuntime()
 const python = await pythonWith(['kserve==0.21.0'])
 const [types, adding] = await Promise.all([startServer(allTypesModel()), startServer(addModel())])
 try {

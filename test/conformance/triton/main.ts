@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
 import { addModel, allTypesModel, identityModel } from '../../fixtures/onnx.ts'
+import { stageRuntime } from '../../fixtures/program.ts'
 import { startServer } from '../../fixtures/runtime.ts'
 import { ask, closeClients, type Outcome } from './ask.ts'
 import { datatypesOfM, goodCases, oddCases, questions, type Case, type ModelName } from './cases.ts'
@@ -38,6 +39,7 @@ const launch = (): Promise<Triton> =>
     { name: 'add', file: files.add, inputs: [floats('a'), floats('b')], outputs: [floats('sum')] },
   ])
 
+await stageRuntime()
 const names = Object.keys(files) as ModelName[]
 const servers = await Promise.all(
   names.map((name) => startServer(files[name], { SLIPWAY_MODEL_NAME: name, SLIPWAY_MODEL_VERSION: '1' })),
