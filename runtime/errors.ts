@@ -282,6 +282,13 @@ const table = {
     found: 'the request body has {found}, and at most {limit} are accepted',
     fix: 'send smaller batches',
   },
+  TooMuchText: {
+    code: 'TooMuchText',
+    status: 413,
+    found:
+      '{field} is more text than this pod reads at once: {eachText} bytes for each element and {eachByte} for each of its bytes may be {limit} together',
+    fix: 'send fewer elements in one request, or give the pods more memory in spec.resources',
+  },
   BodyMissing: {
     code: 'BodyMissing',
     status: 400,
@@ -513,7 +520,7 @@ const table = {
     code: 'EngineGone',
     status: 503,
     found: 'the inference worker is gone: {reason}',
-    fix: 'try again, because the pod restarts',
+    fix: 'try again in a second, because the server starts again',
     retryable: true,
   },
   RunFailed: {

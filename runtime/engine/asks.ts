@@ -5,6 +5,7 @@
 import { reportOf } from '../errors.ts'
 import type { InferenceRequest, ModelIdentity } from '../protocols/codec.ts'
 import { decode } from '../protocols/codecs.ts'
+import { textRoom } from '../protocols/textroom.ts'
 import { noTimes, refuseLate, resultOf } from './answer.ts'
 import { groupAsks } from './batch.ts'
 import type { Engine } from './engine.ts'
@@ -18,11 +19,16 @@ export interface Decoded {
   readonly decodeMs: number
 }
 
-/** What could be read of some requests, and the answers of those that are refused. Both in the order of arrival. */
+/** What could be read of some requests, and the answers of those that are refused. All in the order of arrival. */
 export interface Reading {
   readonly decoded: readonly Decoded[]
   readonly refused: readonly Result[]
+  /** What is to be read when these have run, because they hold so much text. */
+  readonly left: readonly AskOrder[]
 }
+
+/** Requests are read together until their texts take this part of what one may hold. */
+const textsTogether = 0.25
 
 export function readAsks(
   asks: readonly AskOrder[],
@@ -31,18 +37,21 @@ export function readAsks(
 ): Reading {
   const refused: Result[] = []
   const decoded: Decoded[] = []
-  for (const { id, wire, body, waitedMs } of asks) {
+  let texts = 0
+  for (const [at, { id, wire, body, waitedMs }] of asks.entries()) {
+    if (texts > textsTogether) return { decoded, refused, left: asks.slice(at) }
     const started = now()
     try {
       const request = decode(wire, body, model)
       refuseLate({ waitedMs }, request)
+      texts += textRoom.used
       decoded.push({ id, body, request, decodeMs: now() - started })
     } catch (error) {
       const times = { ...noTimes, decodeMs: now() - started }
       refused.push({ id, ok: false, fault: reportOf(error), times })
     }
   }
-  return { decoded, refused }
+  return { decoded, refused, left: [] }
 }
 
 /** One run that is over. */

@@ -92,10 +92,13 @@ function infer({ asks }: InferOrder, model: LoadedModel | undefined, send: (repl
     send({ type: 'results', results, spent, workMs: now - since, retried })
     since = now
   }
-  const { decoded, refused } = readAsks(asks, model.identity)
-  if (refused.length > 0) reply(refused, false)
-  for (const { members, results, retried } of runAsks(model.engine, decoded, model.maxBatch))
-    reply(results, retried, spentOf(members, results))
+  for (let left: InferOrder['asks'] = asks; left.length > 0;) {
+    const reading = readAsks(left, model.identity)
+    if (reading.refused.length > 0) reply(reading.refused, false)
+    for (const { members, results, retried } of runAsks(model.engine, reading.decoded, model.maxBatch))
+      reply(results, retried, spentOf(members, results))
+    left = reading.left
+  }
 }
 
 /** The memory of requests that were answered, but for what an answer was written into. */

@@ -6,6 +6,7 @@
  */
 import { fault } from '../errors.ts'
 import { elementCount, printShape, tensor, type Datatype, type Tensor, type TensorData } from '../tensor.ts'
+import { textRoom } from './textroom.ts'
 
 /** Bytes of one element; BYTES elements have no fixed size. */
 export const elementBytes: Readonly<Record<Exclude<Datatype, 'BYTES'>, number>> = {
@@ -32,7 +33,7 @@ export const tensorAlignment = 16
 /**
  * Takes bytes as the elements of a tensor: as a view where they lie aligned, else as a copy.
  * @param field how messages name the bytes, such as `inputs[0]`
- * @throws Fault ShapeOverflow, BinarySize, BinaryStrings or DataElement
+ * @throws Fault ShapeOverflow, BinarySize, BinaryStrings, TooMuchText or DataElement
  */
 export function tensorOfBytes(
   field: string,
@@ -125,6 +126,7 @@ function stringsOfBytes(
   }
   // Every element takes at least its length, so this also bounds what is allocated.
   if (count * 4 > bytes.byteLength) throw refuse(`are ${bytes.byteLength} bytes, too few for that many lengths`)
+  textRoom.take(field, count, bytes.byteLength - 4 * count)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const elements: Uint8Array[] = []
   let at = 0

@@ -6,12 +6,13 @@
 import { fault } from '../errors.ts'
 import { elementCount, tensor, type Tensor } from '../tensor.ts'
 import { fromHalf } from './half.ts'
+import { textRoom } from './textroom.ts'
 
 /**
  * The `classes` highest values of each item of the batch, highest first; of equal values the lower index first.
  * The first dimension is the batch when there are at least two; all others together are the classes.
  * @returns BYTES of shape `[batch, n]`, or `[n]` without a batch, where n is at most the number of values
- * @throws Fault `ClassificationImpossible` for texts and truth values
+ * @throws Fault `ClassificationImpossible` for texts and truth values, `TooMuchText` for more classes than fit
  */
 export function classify(output: Tensor, classes: number): Tensor {
   const { name, shape } = output
@@ -21,6 +22,8 @@ export function classify(output: Tensor, classes: number): Tensor {
   const values = numbersOf(output)
   const count = Math.min(classes, size)
   const float = output.datatype.startsWith('FP')
+  textRoom.begin()
+  textRoom.check(name, batch * count)
   const texts: Uint8Array[] = []
   for (let item = 0; item < batch; item++) {
     const base = item * size

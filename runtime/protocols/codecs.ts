@@ -6,6 +6,7 @@ import type { Codec, InferenceRequest, ModelIdentity } from './codec.ts'
 import { kserveV1 } from './kserve-v1.ts'
 import { oipGrpc } from './oip-grpc.ts'
 import { oipRest } from './oip-rest.ts'
+import { textRoom } from './textroom.ts'
 import { torchserve } from './torchserve.ts'
 
 const codecs = {
@@ -34,6 +35,7 @@ type OptionsOf<Name extends CodecName> = Parameters<(typeof codecs)[Name]['decod
  * @throws Fault for everything that is wrong with it
  */
 export function decode(wire: Wire, body: Uint8Array<ArrayBuffer>, model: ModelIdentity): InferenceRequest {
+  textRoom.begin()
   const { event } = wire
   const codec: Codec<Wire['options']> = codecs[wire.codec]
   if (event === undefined) return codec.decode(body, model, wire.options)

@@ -9,6 +9,7 @@ import { ProtoReader, wireType } from '../grpc/protobuf/reader.ts'
 import { ProtoWriter } from '../grpc/protobuf/writer.ts'
 import { elementCount, printShape, zeros, type Datatype, type Tensor } from '../tensor.ts'
 import { tensorOfBytes } from './binary.ts'
+import { textRoom } from './textroom.ts'
 
 /** The fields of InferTensorContents by number, and how a single element of each is written. */
 const fields = [
@@ -48,7 +49,7 @@ export function hasContents(datatype: Datatype): boolean {
 /**
  * Reads the elements of a tensor.
  * @param field how messages name the contents, such as `inputs[0].contents`
- * @throws Fault ContentsImpossible, ContentsField, DataCount, DataElement or InvalidProtobuf
+ * @throws Fault ContentsImpossible, ContentsField, DataCount, DataElement, TooMuchText or InvalidProtobuf
  */
 export function tensorOfContents(
   field: string,
@@ -67,6 +68,7 @@ export function tensorOfContents(
   if (found !== expected) throw fault('DataCount', { field: path, found, shape: printShape(shape), expected })
   // Floats in one piece lie in the message as they do in memory.
   if (whole !== undefined && kind.wire !== wireType.varint) return tensorOfBytes(path, name, datatype, shape, whole)
+  if (datatype === 'BYTES') textRoom.take(path, expected, 0)
   const target = zeros(name, datatype, shape)
   contents.at = start
   let at = 0
@@ -193,6 +195,7 @@ function readElement(run: ProtoReader, target: Tensor, at: number, path: string)
       return
     case 'BYTES':
       target.data[at] = run.view()
+      textRoom.take(path, 0, target.data[at]?.byteLength ?? 0)
       return
     case 'FP32':
       target.data[at] = run.float()

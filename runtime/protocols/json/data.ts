@@ -3,6 +3,7 @@
  */
 import { fault } from '../../errors.ts'
 import { elementCount, printShape, zeros, type Datatype, type Tensor } from '../../tensor.ts'
+import { textRoom } from '../textroom.ts'
 import { ElementReader } from './elements.ts'
 import { readPlain } from './plain.ts'
 import { char, type JsonScanner } from './scanner.ts'
@@ -10,7 +11,7 @@ import { char, type JsonScanner } from './scanner.ts'
 /**
  * Takes the value at the scanner as the elements of a tensor.
  * @param field how messages name the value, such as `inputs[0].data`
- * @throws Fault DataCount, DataNesting, DataElement, ShapeOverflow or InvalidJson
+ * @throws Fault DataCount, DataNesting, DataElement, ShapeOverflow, TooMuchText or InvalidJson
  */
 export function readData(
   scanner: JsonScanner,
@@ -28,6 +29,7 @@ export function readData(
       bytes: `${scanner.bytes.byteLength} bytes`,
     })
   }
+  if (datatype === 'BYTES') textRoom.check(field, count)
   const target = zeros(name, datatype, shape)
   new DataReader(scanner, field, target, count).read()
   return target

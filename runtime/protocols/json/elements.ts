@@ -5,6 +5,7 @@
 import { fault } from '../../errors.ts'
 import type { Datatype, Tensor } from '../../tensor.ts'
 import { maxHalf, toHalf } from '../half.ts'
+import { textRoom } from '../textroom.ts'
 import { char, type JsonScanner } from './scanner.ts'
 
 export class ElementReader {
@@ -157,7 +158,9 @@ export class ElementReader {
       scanner.skip(2)
       throw this.#refuse(start, 'write strings')
     }
-    return scanner.stringBytes()
+    const text = scanner.stringBytes()
+    textRoom.take(this.#field, 1, text.byteLength)
+    return text
   }
 
   /** Makes sure that a number follows; anything else is named in the refusal. */

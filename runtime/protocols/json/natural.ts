@@ -5,6 +5,7 @@
 import { fault } from '../../errors.ts'
 import { elementCount, printShape, tensor, zeros, type Tensor, type TensorSpec } from '../../tensor.ts'
 import { checkShape } from '../signature.ts'
+import { textRoom } from '../textroom.ts'
 import { ElementReader } from './elements.ts'
 import { readPlain } from './plain.ts'
 import { char, type JsonScanner } from './scanner.ts'
@@ -36,7 +37,7 @@ export class NaturalReader {
 
   /**
    * Takes the value at the scanner as what stands at a level of the tensor: 0 for all of it, 1 for a row.
-   * @throws Fault DataNesting, DataElement or InvalidJson
+   * @throws Fault DataNesting, DataElement, TooMuchText or InvalidJson
    */
   read(level: number): void {
     const scanner = this.#scanner
@@ -99,6 +100,7 @@ export class NaturalReader {
     })
     const { data } = this.#target
     if (bytes === undefined || !Array.isArray(data)) throw this.#notBase64(start)
+    textRoom.take(this.#field, 1, bytes.byteLength)
     data[this.#count] = bytes
   }
 
