@@ -27,7 +27,7 @@ import { createObserver } from './observer.ts'
 import { createTracer } from './tracing.ts'
 import { readSample } from './engine/sample.ts'
 import { followIdentity, readIdentity } from './tls.ts'
-import { onTermination, type Drain, type Signals } from './shutdown.ts'
+import { endBroken, onTermination, type Drain, type Signals } from './shutdown.ts'
 import { ServerState } from './state.ts'
 import { LiveVersion } from './version.ts'
 
@@ -62,6 +62,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     stuckAfterMs: config.stuckAfterMs,
     onWorked: (worked: Worked) => metrics.worked(worked),
     onSpent: (spent: ArrayBuffer) => bodyMemory.give(spent),
+    onLost: (reason: string) => lost(reason),
     ...(config.shortLane ? { loadHere } : {}),
   }
   const scheduling = {
@@ -139,19 +140,26 @@ export async function serve(config: Config, { entry, log, signals, exit, version
       grpc.drain()
       log.info('draining: not ready any more, still answering', { 'event.action': 'drain' })
     },
-    async finish() {
-      await Promise.all([http.close(), grpc.close()])
-      await close(metricsServer)
-      await tracer?.close()
-      log.info('every request was answered; ending', { 'event.action': 'exit' })
-    },
+    // A signal may come while a server without its worker ends already.
+    finish: () => (finished ??= finish()),
   }
-  onTermination(
-    signals,
-    () => (state.phase.name === 'Loading' ? undefined : drain),
-    exit,
-    (error) => void log.error('the drain failed', errorFields(error)),
-  )
+  const finish = async (): Promise<void> => {
+    await Promise.all([http.close(), grpc.close()])
+    await close(metricsServer)
+    await tracer?.close()
+    log.info('every request was answered; ending', { 'event.action': 'exit' })
+  }
+  let finished: Promise<void> | undefined
+  const drainFailed = (error: unknown): void => void log.error('the drain failed', errorFields(error))
+  /** While it loads the load fails, and while it drains it ends anyway. A version that nobody finds any more is no loss. */
+  const lost = (reason: string): void => {
+    if (state.phase.name !== 'Serving' || state.health().live) return
+    log.error(`an inference worker is gone, so the server ends and starts again: ${reason}`, {
+      'event.action': 'worker lost',
+    })
+    void endBroken(drain, exit, drainFailed)
+  }
+  onTermination(signals, () => (state.phase.name === 'Loading' ? undefined : drain), exit, drainFailed)
 
   const [httpPort, grpcPort, metricsPort] = await Promise.all([
     http.listen(config.httpPort),

@@ -1,6 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import { EventEmitter } from 'node:events'
-import { onTermination, type Drain } from './shutdown.ts'
+import { endBroken, onTermination, type Drain } from './shutdown.ts'
 
 const setUp = (finish: () => Promise<void>, loading = false) => {
   const signals = new EventEmitter()
@@ -50,5 +50,43 @@ describe('a termination signal', () => {
     await jest.advanceTimersByTimeAsync(1000)
     expect(story).toEqual(['announced', 'failed', 'exit 1'])
     jest.useRealTimers()
+  })
+})
+
+describe('a server that has lost a worker', () => {
+  const end = (finish: () => Promise<void>) => {
+    const story: string[] = []
+    const say = (words: string) => void story.push(words)
+    void endBroken(
+      { announce: () => say('announced'), finish },
+      (code) => say(`exit ${code}`),
+      () => say('failed'),
+    )
+    return story
+  }
+
+  test('announces and ends with 1 when the last answer is sent', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const story = end(() => promise)
+    expect(story).toEqual(['announced'])
+    resolve()
+    await new Promise(setImmediate)
+    expect(story).toEqual(['announced', 'exit 1'])
+  })
+
+  test('does not wait for ever for it', async () => {
+    jest.useFakeTimers()
+    const story = end(() => new Promise(() => {}))
+    await jest.advanceTimersByTimeAsync(9999)
+    expect(story).toEqual(['announced'])
+    await jest.advanceTimersByTimeAsync(1)
+    expect(story).toEqual(['announced', 'exit 1'])
+    jest.useRealTimers()
+  })
+
+  test('ends with 1 when that fails', async () => {
+    const story = end(() => Promise.reject(new Error('no')))
+    await new Promise(setImmediate)
+    expect(story).toEqual(['announced', 'failed', 'exit 1'])
   })
 })

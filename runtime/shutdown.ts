@@ -1,5 +1,6 @@
 /**
  * What the termination signals mean: the first one drains, the second one ends the process at once.
+ * And how a server ends that has lost a worker.
  */
 export interface Drain {
   /** Tells the world: not ready, connections close. */
@@ -8,6 +9,26 @@ export interface Drain {
   readonly delayMs: number
   /** Stops listening; resolves when everything in flight has been answered. */
   readonly finish: () => Promise<void>
+}
+
+/** How long what other workers compute, and who still sends, may keep a server that has lost a worker, in milliseconds. */
+const lastAnswersMs = 10_000
+
+/**
+ * Ends a server that has lost a worker, so that its supervisor starts it again at once: what the worker held was answered
+ * when it died, and the kubelet would need half a minute to see that the server is not live.
+ */
+export async function endBroken(
+  { announce, finish }: Pick<Drain, 'announce' | 'finish'>,
+  exit: (code: number) => void,
+  failed: (error: unknown) => void,
+): Promise<void> {
+  announce()
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, lastAnswersMs)
+  await Promise.race([finish().catch(failed), late])
+  clearTimeout(timer)
+  exit(1)
 }
 
 export interface Signals {

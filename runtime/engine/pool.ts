@@ -17,6 +17,8 @@ export interface PoolOptions {
   /** A single inference longer than this means that its worker hangs. */
   readonly stuckAfterMs: number
   readonly onWorked?: (worked: Worked) => void
+  /** A worker that had loaded the model died: nobody takes its place. */
+  readonly onLost?: (reason: string) => void
   /** Gets the memory of bodies that a worker is done with. */
   readonly onSpent?: (memory: ArrayBuffer) => void
   /** Loads a model in this thread, for the short lane; undefined for none. */
@@ -175,10 +177,11 @@ export class EnginePool {
     { workers, ...engine }: ThreadPlan,
     order: PoolOrder,
   ): Promise<{ readonly threads: EngineThread[]; readonly reply: LoadedReply }> {
-    const { entry, now, onWorked, onSpent } = this.#options
+    const { entry, now, onWorked, onLost, onSpent } = this.#options
     const events: ThreadEvents = {
       onChange: () => this.#onChange(),
       ...(onWorked === undefined ? {} : { onWorked }),
+      ...(onLost === undefined ? {} : { onLost }),
       ...(onSpent === undefined ? {} : { onSpent }),
     }
     const threads: EngineThread[] = []

@@ -48,6 +48,8 @@ export interface ThreadEvents {
   /** The worker has less work than before, or is gone. */
   readonly onChange: () => void
   readonly onWorked?: (worked: Worked) => void
+  /** The worker died, after it had answered all that it will. Not called while it loads, nor when it was closed. */
+  readonly onLost?: (reason: string) => void
   /** Gets the memory of bodies that the worker is done with. */
   readonly onSpent?: (memory: ArrayBuffer) => void
 }
@@ -185,6 +187,7 @@ export class EngineThread {
   #lost(reason: string): void {
     if (this.#gone !== undefined) return
     this.#gone = reason
+    const loads = this.#loading !== undefined
     const gone = fault('EngineGone', { reason })
     this.#loading?.reject(gone)
     this.#loading = undefined
@@ -193,6 +196,7 @@ export class EngineThread {
     for (const settle of this.#pending.values()) settle(goneOutcome(reason))
     this.#pending.clear()
     this.#events.onChange()
+    if (!loads) this.#events.onLost?.(reason)
   }
 }
 
