@@ -171,7 +171,7 @@ const podSpec = ({ agentImage, envoyImage, resources, placement, logLevel }: Rou
  * An agent does little and is there twice in every namespace, so that its memory counts and its speed does not: V8's
  * optimizing compilers cost it 10 MiB, the one for WebAssembly, in which the HTTP client's parser is written, 15 more.
  */
-const lean = ['--max-semi-space-size=1', '--liftoff-only', '--no-opt', '--no-maglev']
+const lean = ['--max-semi-space-size=1', '--optimize-for-size', '--liftoff-only', '--no-opt', '--no-maglev']
 const agentCommand = ['node', ...lean, '/app/agent.mjs']
 const xdsMount = { name: 'xds', mountPath: folder }
 const tmpMount = { name: 'tmp', mountPath: '/tmp' }
