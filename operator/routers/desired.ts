@@ -169,7 +169,8 @@ const podSpec = ({ agentImage, envoyImage, resources, placement, logLevel }: Rou
 
 /**
  * An agent does little and is there twice in every namespace, so that its memory counts and its speed does not: V8's
- * optimizing compilers cost it 10 MiB, the one for WebAssembly, in which the HTTP client's parser is written, 15 more.
+ * optimizing compilers cost it 10 MiB, the one for WebAssembly, in which the HTTP client's parser is written, 15 more
+ * (docs/decisions/0110 and 0301).
  */
 const lean = ['--max-semi-space-size=1', '--optimize-for-size', '--liftoff-only', '--no-opt', '--no-maglev']
 const agentCommand = ['node', ...lean, '/app/agent.mjs']
