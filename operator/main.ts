@@ -14,7 +14,9 @@ const start = async (config: Config): Promise<void> => {
   const log = createLogger({ level: config.logLevel, service: 'slipway-operator' })
   const registry = createRegistry()
   const credentials = await loadCredentials(config.kubernetes)
-  const transport = new Transport({ credentials, registry, userAgent: 'slipway-operator' })
+  // A connection for each who works, and a few for routers, Events and pods that are taken out.
+  const connections = config.workers + 6
+  const transport = new Transport({ credentials, registry, connections, userAgent: 'slipway-operator' })
   const client = new KubeClient(transport)
   const events = new EventRecorder({ client, log, registry, component: 'slipway-operator', instance: config.identity })
   const lease = new LeaderLease({ client, log, registry, identity: config.identity, ...config.lease })

@@ -4,6 +4,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** For the whole call; 30 s unless given. */
   readonly timeoutMs?: number | undefined
+  /** Over connections of its own, for what must never wait for calls that hang: the lease. */
+  readonly apart?: boolean
 }
 
 export interface WriteOptions extends CallOptions {

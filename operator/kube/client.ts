@@ -10,6 +10,7 @@ import type {
   WatchOptions,
   WriteOptions,
 } from './calls.ts'
+import { jsonIn, objectIn } from './answer.ts'
 import { codeOf, ConnectionError, isNotFound, type Asked } from './errors.ts'
 import { completed, endOf, listRequest, type ListBody } from './lists.ts'
 import { ListScanner } from './listscanner.ts'
@@ -145,6 +146,7 @@ export class KubeClient {
     options: ApplyOptions = {},
   ): Promise<{ readonly object: T; readonly created: boolean }> {
     const { namespace, name } = object.metadata
+    const asked: Asked = { verb: 'patch', resource: resourceFor(type, options.subresource), namespace, name }
     const { status, text } = await this.transport.call({
       ...writing(options),
       method: 'PATCH',
@@ -156,9 +158,9 @@ export class KubeClient {
       },
       contentType: 'application/apply-patch+yaml',
       body: object,
-      asked: { verb: 'patch', resource: resourceFor(type, options.subresource), namespace, name },
+      asked,
     })
-    return { object: JSON.parse(text) as T, created: status === 201 }
+    return { object: objectIn(text, asked) as T, created: status === 201 }
   }
 
   /** PUT of the whole object; its resourceVersion must be the current one, or there is a conflict. */
@@ -204,7 +206,8 @@ export class KubeClient {
     options: DeleteOptions = {},
   ): Promise<void> {
     const { uid, resourceVersion, propagationPolicy } = options
-    await this.transport.call({
+    const asked: Asked = { verb: 'delete', resource: resourceName(type), namespace, name }
+    const { text } = await this.transport.call({
       ...writing(options),
       method: 'DELETE',
       path: pathOf(type, namespace, name),
@@ -220,8 +223,10 @@ export class KubeClient {
           },
         }),
       },
-      asked: { verb: 'delete', resource: resourceName(type), namespace, name },
+      asked,
     })
+    // A Status, or the object as it now goes.
+    objectIn(text, asked)
   }
 
   /** The kinds that the server has in this version of a group; empty where it does not know the group. */
@@ -256,7 +261,7 @@ export class KubeClient {
     return text
   }
 
-  #object<T extends KubeObject>(
+  async #object<T extends KubeObject>(
     type: ResourceType<T>,
     verb: string,
     what: {
@@ -271,24 +276,22 @@ export class KubeClient {
     options: WriteOptions,
   ): Promise<T> {
     const { method, namespace, name, subresource, body, contentType } = what
-    return this.#json({
+    const asked: Asked = { verb, resource: resourceFor(type, subresource), namespace, name }
+    const { text } = await this.transport.call({
       ...writing(options),
       method,
       path: pathOf(type, namespace, name, subresource),
       query: { ...what.query, ...dryRun(options) },
-      asked: { verb, resource: resourceFor(type, subresource), namespace, name },
+      asked,
       ...(body !== undefined && { body }),
       ...(contentType !== undefined && { contentType }),
     })
+    return objectIn(text, asked) as T
   }
 
   async #json<T>(request: ApiRequest): Promise<T> {
     const { text } = await this.transport.call(request)
-    try {
-      return JSON.parse(text) as T
-    } catch (error) {
-      throw new ConnectionError('Malformed', request.asked, error)
-    }
+    return jsonIn(text, request.asked) as T
   }
 }
 
@@ -298,6 +301,11 @@ const streamedList = { sendInitialEvents: true, resourceVersionMatch: 'NotOlderT
 const resourceFor = (type: ResourceType, subresource: string | undefined): string =>
   subresource === undefined ? resourceName(type) : `${resourceName(type)}/${subresource}`
 
-const writing = ({ signal, timeoutMs, unfenced }: WriteOptions) => ({ signal, timeoutMs, unfenced: unfenced === true })
+const writing = ({ signal, timeoutMs, apart, unfenced }: WriteOptions) => ({
+  signal,
+  timeoutMs,
+  apart: apart === true,
+  unfenced: unfenced === true,
+})
 
 const dryRun = (options: WriteOptions): { dryRun?: 'All' } => (options.dryRun === true ? { dryRun: 'All' } : {})

@@ -24,6 +24,19 @@ export class Deadline {
     return this.#abort.signal
   }
 
+  /** What a promise that knows no signal comes to, unless this ends first. */
+  async within<T>(promise: Promise<T>): Promise<T> {
+    const ended = Promise.withResolvers<never>()
+    const end = (): void => ended.reject(this.signal.reason)
+    if (this.signal.aborted) end()
+    this.signal.addEventListener('abort', end, { once: true })
+    try {
+      return await Promise.race([promise, ended.promise])
+    } finally {
+      this.signal.removeEventListener('abort', end)
+    }
+  }
+
   /** The headers came: from here on only the caller ends the stream. */
   disarm(body: Readable): void {
     clearTimeout(this.#timer)

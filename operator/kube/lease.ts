@@ -43,6 +43,8 @@ export class LeaderLease {
   #seen: { readonly lease: Lease; readonly at: number } | undefined
   /** When the last successful renewal was sent; undefined while another leads. */
   #renewedAt: number | undefined
+  /** To take it was asked for, and how that ended is not known: it may be ours in the server's eyes. */
+  #mayHold = false
 
   constructor(options: LeaseOptions) {
     this.#options = options
@@ -83,29 +85,35 @@ export class LeaderLease {
     this.#renewing = this.#keepRenewing()
   }
 
-  /** Hands the lease to whoever waits, at once. Call it when all workers have ended: no write is sent after it. */
+  /**
+   * Hands the lease to whoever waits, at once; also one that was being taken when this process was told to stop. Call it
+   * when all workers have ended: no write is sent after it.
+   */
   async release(): Promise<void> {
     this.#stopRenewing.abort()
     await this.#renewing
     const { client, namespace, name, identity, log } = this.#options
-    const held = this.#seen?.lease
-    if (!this.leading || held === undefined) return
+    const held = this.leading ? this.#seen?.lease : undefined
+    if (held === undefined && !this.#mayHold) return
     this.#renewedAt = undefined
     this.#metrics.leader.set({ name }, 0)
-    const empty = (lease: Lease): Lease => ({
-      ...lease,
-      spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(new Date()) },
-    })
-    const options = { unfenced: true, timeoutMs: releaseMs / 2 }
-    try {
-      await client.update(leases, empty(held), options).catch(async (error: unknown) => {
-        if (!isConflict(error)) throw error
-        // The renewal that was cut off above was done all the same.
-        const now = await client.get(leases, namespace, name, options)
-        if (now.spec?.holderIdentity !== identity) throw error
-        await client.update(leases, empty(now), options)
-      })
+    const options = { unfenced: true, apart: true, timeoutMs: releaseMs / 2 }
+    const empty = async (lease: Lease): Promise<void> => {
+      const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(new Date()) }
+      await client.update(leases, { ...lease, spec }, options)
       log.info(`released the lease ${name}`)
+    }
+    try {
+      if (held !== undefined) {
+        try {
+          return await empty(held)
+        } catch (error) {
+          if (!isConflict(error)) throw error
+        }
+      }
+      // A write of ours that was cut off was done all the same, or it was not.
+      const now = await client.find(leases, namespace, name, options)
+      if (now?.spec?.holderIdentity === identity) await empty(now)
     } catch (error) {
       log.warn(`could not release the lease ${name}; the next leader waits until it is over`, { error })
     }
@@ -123,15 +131,20 @@ export class LeaderLease {
     const { client, namespace, name, identity, log } = this.#options
     try {
       const sentAt = performance.now()
-      const options = { signal, timeoutMs: this.#deadlineMs / 2 }
+      const options = { signal, apart: true, timeoutMs: this.#deadlineMs / 2 }
       const lease = await client.find(leases, namespace, name, options)
       if (lease !== undefined) this.#see(lease)
-      if (lease !== undefined && !this.#isFree(lease)) return false
+      if (lease !== undefined && !this.#isFree(lease)) {
+        this.#mayHold = false
+        return false
+      }
       const next = this.#record(lease, lease?.spec?.holderIdentity === identity)
       const writing = { ...options, unfenced: true }
+      this.#mayHold = true
       this.#see(
         lease === undefined ? await client.create(leases, next, writing) : await client.update(leases, next, writing),
       )
+      this.#mayHold = false
       this.#renewedAt = sentAt
       return true
     } catch (error) {
@@ -162,7 +175,7 @@ export class LeaderLease {
   async #renew(timeoutMs: number, signal: AbortSignal): Promise<string> {
     const { client, namespace, name, identity, log } = this.#options
     const sentAt = performance.now()
-    const options = { timeoutMs, signal }
+    const options = { timeoutMs, signal, apart: true }
     const writing = { ...options, unfenced: true }
     try {
       const lease = this.#seen?.lease

@@ -2,7 +2,7 @@
 // followed from the moment they are served. Until then they count as filled and empty, so that nobody waits for them.
 import type { Logger } from '../telemetry/log.ts'
 import type { KubeClient } from './client.ts'
-import { sleep } from './delay.ts'
+import { exponentialMs, sleep } from './delay.ts'
 import { apiVersionOf, type ResourceType } from './resources.ts'
 
 /** What fills one cache; a Reflector. It is run again after it was ended. */
@@ -27,6 +27,10 @@ export interface OptionalFollowersOptions {
 }
 
 const defaultPollMs = 15_000
+/** How long the API server may take to say what it serves. */
+const answerMs = 10_000
+/** While nothing is known nobody may begin, so that failures are not waited out for a whole period. */
+const growth = { firstMs: 800, maxMs: 10_000 }
 
 export class OptionalFollowers {
   readonly name: string
@@ -65,28 +69,42 @@ export class OptionalFollowers {
   /** Works until the signal aborts, and only ends then. */
   async run(signal: AbortSignal): Promise<void> {
     const { pollMs = defaultPollMs, log } = this.#options
-    while (!signal.aborted) {
+    for (let failures = 0; !signal.aborted;) {
+      const startedAt = performance.now()
+      let waitMs = pollMs
       try {
-        await this.#look(signal)
+        const isDone = await this.#look(signal)
+        failures = 0
+        // Caches that are not filled yet have been waited for in the look already.
+        if (!isDone) waitMs = 0
       } catch (error) {
         // Nothing is known that was not known before; before the first answer nobody may rely on either.
         if (!signal.aborted)
           log.warn(`cannot tell whether ${apiVersionOf(this.#options.types[0])} is served`, { error })
+        // The wait began with the try, so that a slow failure adds none.
+        const jitteredMs = exponentialMs(failures, growth) * (0.5 + Math.random() / 2)
+        waitMs = Math.min(pollMs, Math.max(0, jitteredMs - (performance.now() - startedAt)))
+        failures += 1
       }
-      await sleep(pollMs, signal)
+      await sleep(waitMs, signal)
     }
     await this.#following?.ended
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  /** @returns false when the kinds are served and their caches are not filled yet */
+  async #look(signal: AbortSignal): Promise<boolean> {
     const { client, types } = this.#options
     const [{ group, version }] = types
-    const kinds = await client.servedKinds(group, version, { signal })
+    const kinds = await client.servedKinds(group, version, { signal, timeoutMs: answerMs })
     if (!types.every(({ kind }) => kinds.includes(kind))) {
       // First the word, then the caches: whoever is woken by their emptying finds that nothing is served.
       this.#say(false)
       await this.#unfollow()
-    } else if (await this.#follow(signal)) this.#say(true)
+      return true
+    }
+    const isFilled = await this.#follow(signal)
+    if (isFilled) this.#say(true)
+    return isFilled
   }
 
   /** @returns whether the caches are filled; they may go again while that is waited for, so it is not waited for ever */

@@ -1,4 +1,4 @@
-// HTTP to one API server: a pool of HTTP/1.1 connections for calls, another for watches, a deadline on each call, fresh
+// HTTP to one API server: HTTP/1.1 in pools for calls, for watches and for the lease, a deadline on each call, fresh
 // credentials, Retry-After, metrics. It must never send a write that the fence refuses.
 import { Readable } from 'node:stream'
 import { Agent, request as send } from 'undici'
@@ -22,6 +22,8 @@ export interface ApiRequest {
   readonly signal?: AbortSignal | undefined
   /** For the whole call; 30 s unless given. */
   readonly timeoutMs?: number | undefined
+  /** Not in the pool of the other calls, where it would wait for its turn behind those that hang. */
+  readonly apart?: boolean
   /** The lease's own writes pass the fence, and what does no harm when every replica does it. */
   readonly unfenced?: boolean
 }
@@ -34,7 +36,7 @@ export interface ApiAnswer {
 export interface TransportOptions {
   readonly credentials: Credentials
   readonly registry?: Registry
-  /** Connections for calls; watches have their own. */
+  /** Connections for calls; watches and the lease have their own. */
   readonly connections?: number
   readonly timeoutMs?: number
   readonly userAgent?: string
@@ -49,6 +51,12 @@ const maxRetries = 4
 const maxRetryAfterMs = 10_000
 /** The API server closes idle connections after 90 s; ours must go first, or a call meets a closed one. */
 const keepAliveMs = 60_000
+/** For what goes apart: a try that hangs and the next one. */
+const apartConnections = 2
+
+const pools = ['calls', 'apart', 'watches'] as const
+type Pool = (typeof pools)[number]
+type Pools = Readonly<Record<Pool, Agent>>
 
 export class Transport {
   readonly #credentials: Credentials
@@ -58,7 +66,7 @@ export class Transport {
   readonly #userAgent: string
   readonly #host: string
   #fence: Fence | undefined
-  #agents: { tls: TlsMaterial; calls: Agent; watches: Agent } | undefined
+  #agents: ({ readonly tls: TlsMaterial } & Pools) | undefined
   #retired: Promise<unknown>[] = []
 
   constructor({ credentials, registry, connections, timeoutMs, userAgent }: TransportOptions) {
@@ -119,13 +127,13 @@ export class Transport {
   async close(): Promise<void> {
     const agents = this.#agents
     this.#agents = undefined
-    await Promise.allSettled([agents?.calls.destroy(), agents?.watches.destroy(), ...this.#retired])
+    await Promise.allSettled([...pools.map((pool) => agents?.[pool].destroy()), ...this.#retired])
   }
 
   async #callOnce(request: ApiRequest, timeoutMs: number): Promise<ApiAnswer> {
     const deadline = new Deadline(request.asked, timeoutMs, request.signal)
     try {
-      const { status, headers, body } = await this.#open(request, deadline, 'calls')
+      const { status, headers, body } = await this.#open(request, deadline, request.apart === true ? 'apart' : 'calls')
       const text = await body.text()
       if (status >= 300) throw statusError(status, headers, text, request.asked)
       return { status, text }
@@ -137,16 +145,16 @@ export class Transport {
   }
 
   /** Sends and waits for the headers; a 401 is answered with fresh credentials, once. */
-  async #open(request: ApiRequest, deadline: Deadline, pool: 'calls' | 'watches') {
+  async #open(request: ApiRequest, deadline: Deadline, pool: Pool) {
     const answer = await this.#send(request, deadline, pool)
     if (answer.status !== 401) return answer
     await answer.body.dump()
-    await this.#credentials.refresh()
+    await deadline.within(this.#credentials.refresh())
     return this.#send(request, deadline, pool)
   }
 
-  async #send(request: ApiRequest, deadline: Deadline, pool: 'calls' | 'watches') {
-    const { headers, tls } = await this.#credentials.current()
+  async #send(request: ApiRequest, deadline: Deadline, pool: Pool) {
+    const { headers, tls } = await deadline.within(this.#credentials.current())
     this.#check(request)
     const labels = { method: request.method, host: this.#host }
     const stop = this.#metrics.requestSeconds.startTimer({ verb: request.asked.verb, host: this.#host })
@@ -194,11 +202,11 @@ export class Transport {
     throw new FencedError(`${asked.verb} ${asked.resource} ${asked.name ?? ''} was not sent: ${refusal}`)
   }
 
-  #agentsFor(tls: TlsMaterial): { calls: Agent; watches: Agent } {
+  #agentsFor(tls: TlsMaterial): Pools {
     if (this.#agents?.tls === tls) return this.#agents
     const old = this.#agents
     // Closing lets calls and watches under way end by themselves on the old connections.
-    if (old !== undefined) this.#retired = [old.calls.close(), old.watches.close()]
+    if (old !== undefined) this.#retired = pools.map((pool) => old[pool].close())
     const options = {
       allowH2: false,
       pipelining: 1,
@@ -209,6 +217,7 @@ export class Transport {
     this.#agents = {
       tls,
       calls: new Agent({ ...options, connections: this.#connections }),
+      apart: new Agent({ ...options, connections: apartConnections }),
       watches: new Agent({ ...options, bodyTimeout: 0 }),
     }
     return this.#agents

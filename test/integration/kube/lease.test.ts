@@ -170,6 +170,34 @@ test('a renewal that fails late is tried again while there is time', async () =>
   expect(lease.leading).toBe(true)
 }, 40_000)
 
+test('calls that hang, however many, do not keep the lease from being renewed', async () => {
+  const known = await credentials()
+  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
+  endings.push(() => proxy.close())
+  const own = await connect(proxy.server)
+  endings.push(() => own.close())
+  const { client } = own
+  const lease = new LeaderLease({ client, namespace, name: 'leader', identity: 'a', log: silent, ...leaseTimes })
+  endings.push(() => lease.release())
+  await lease.acquire(never)
+  // A webhook of somebody else that does not answer: reads are fine, and every worker waits for its write.
+  proxy.play({ fault: { fault: 'halfOpen' }, when: ({ verb }) => verb === 'patch' })
+  const stop = new AbortController()
+  const workers = 40
+  const hanging = Array.from({ length: workers }, (_, n) =>
+    client.apply(configmaps, configMap(namespace, `worker-${n}`), { signal: stop.signal }).catch(() => 'ended'),
+  )
+  endings.push(async () => {
+    stop.abort()
+    await Promise.all(hanging)
+  })
+  await until('some of them hang', () => proxy.begun('halfOpen') > 0)
+  const renewals = (): number => proxy.requests.filter(({ asked }) => asked.verb === 'update').length
+  const before = renewals()
+  await until('it was renewed ten times, or lost', () => renewals() >= before + 10 || lease.lost.aborted)
+  expect(lease.leading).toBe(true)
+}, 180_000)
+
 test('a release does not wait for a renewal that is not answered, and takes a late one into account', async () => {
   const known = await credentials()
   const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
@@ -194,6 +222,36 @@ test('a release does not wait for a renewal that is not answered, and takes a la
   await lease.release()
   expect(await holder()).toBe('')
 }, 40_000)
+
+test('a candidate that is told to stop in the moment in which it takes the lease gives it back', async () => {
+  const known = await credentials()
+  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
+  endings.push(() => proxy.close())
+  const own = await connect(proxy.server)
+  endings.push(() => own.close())
+  const lease = new LeaderLease({
+    client: own.client,
+    namespace,
+    name: 'leader',
+    identity: 'a',
+    log: silent,
+    // Its try may take half of this; nobody who waits for the lease has it sooner than after its duration.
+    leaseDurationMs: 120_000,
+    renewDeadlineMs: 100_000,
+  })
+  proxy.play({ fault: { fault: 'loseAnswer' }, when: ({ verb }) => verb === 'create', times: 1 })
+  const stop = new AbortController()
+  const taking = lease.acquire(stop.signal)
+  await until('the server has done it', async () => {
+    const made = await server.client.find(leases, namespace, 'leader')
+    return made?.spec?.holderIdentity === 'a'
+  })
+  stop.abort(new Error('got SIGTERM'))
+  await expect(taking).rejects.toThrow('got SIGTERM')
+  expect(lease.leading).toBe(false)
+  await lease.release()
+  expect(await holder()).toBe('')
+}, 180_000)
 
 test('a leader whose event loop stood still refuses the very next write by the clock, before any timer has told it', async () => {
   const a = await candidate('a')

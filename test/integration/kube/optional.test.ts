@@ -103,3 +103,32 @@ test('kinds that are removed unseen and put back leave nothing of before in the 
     await running
   }
 })
+
+test('an API server that was away at the start is asked again soon, not after a whole period', async () => {
+  const { client, registry } = through
+  const failed: string[] = []
+  const kinds = new OptionalFollowers({
+    client,
+    types: [things],
+    log: { ...silent, warn: (message: string) => void failed.push(message) },
+    // Whoever waits for a period to go by waits longer than this test.
+    pollMs: 3_600_000,
+    followers: () => [
+      new Reflector({ client, type: things, store: new Store<KubeObject>(), namespace, log: silent, registry }),
+    ],
+    onChange: () => undefined,
+  })
+  relay.cut()
+  const stop = new AbortController()
+  const running = kinds.run(stop.signal)
+  try {
+    await until('it was asked in vain', () => failed.length > 1)
+    expect(kinds.store.synced).toBe(false)
+    relay.heal()
+    await kinds.store.whenSynced(AbortSignal.timeout(90_000))
+  } finally {
+    relay.heal()
+    stop.abort()
+    await running
+  }
+}, 180_000)

@@ -164,6 +164,38 @@ describe('a call', () => {
     await expect(read()).rejects.toMatchObject({ name: 'ConnectionError', code: 'Malformed' })
   })
 
+  test('that writes and is answered by something else on the way has failed as any, however well that says it went', async () => {
+    for (const body of ['<html>Sorry</html>', '{"kind":"Conf', '{"status":"maintenance"}', '[]', '']) {
+      for (const [verb, call] of [
+        ['get', read],
+        ['patch', write],
+        ['delete', () => client.delete(configmaps, namespace, 'there')],
+      ] as const) {
+        proxy.play({ when: on(verb), times: 1, fault: { fault: 'answer', code: 200, body } })
+        await expect(call()).rejects.toMatchObject({ name: 'ConnectionError', code: 'Malformed' })
+      }
+    }
+    await read()
+  })
+
+  test('that waits for its credentials, a plugin that hangs for instance, ends by its deadline too', async () => {
+    const known = await serviceAccountCredentials(proxy.server, directory)
+    const hanging = new Promise<never>(() => {})
+    for (const credentials of [
+      { ...known, current: () => hanging },
+      { ...known, refresh: () => hanging },
+    ]) {
+      const transport = new Transport({ credentials })
+      endings.push(() => transport.close())
+      proxy.play({ when: on('get'), times: 1, fault: { fault: 'status', code: 401 } })
+      const options = { timeoutMs: 200 }
+      await expect(new KubeClient(transport).get(configmaps, namespace, 'there', options)).rejects.toMatchObject({
+        name: 'ConnectionError',
+        code: 'Timeout',
+      })
+    }
+  })
+
   test('shares sixteen connections with all others, and is counted', async () => {
     await Promise.all(Array.from({ length: 200 }, read))
     expect(proxy.connections).toBeLessThanOrEqual(16)
