@@ -16,6 +16,7 @@ import {
   type Times,
   type WorkerData,
 } from './messages.ts'
+import { Pending } from './pending.ts'
 import { leastHangMs, UsualTime } from './usualtime.ts'
 
 /** What became of one request in the worker, and where its time went. */
@@ -56,7 +57,7 @@ export interface ThreadEvents {
 
 export class EngineThread {
   readonly #worker: Worker
-  readonly #pending = new Map<number, Ask['settle']>()
+  readonly #pending = new Pending<Ask['settle']>()
   readonly #now: () => number
   /** When the request that runs now began to run, as far as this thread can know. */
   #busySince = 0
@@ -65,7 +66,6 @@ export class EngineThread {
   readonly #usual = new UsualTime()
   /** Whether requests share runs. */
   #batches = false
-  #nextId = 1
   #gone: string | undefined
   #loading: { resolve: (reply: LoadedReply) => void; reject: (error: Error) => void } | undefined
   readonly #events: ThreadEvents
@@ -129,11 +129,12 @@ export class EngineThread {
       return
     }
     if (this.#pending.size === 0) this.#busySince = this.#now()
-    const orders = asks.map(({ wire, body, waitedMs, settle }) => {
-      const id = this.#nextId++
-      this.#pending.set(id, settle)
-      return { id, wire, body, waitedMs }
-    })
+    const orders = asks.map(({ wire, body, waitedMs, settle }) => ({
+      id: this.#pending.add(settle),
+      wire,
+      body,
+      waitedMs,
+    }))
     this.#send(
       { type: 'infer', asks: orders },
       orders.map(({ body }) => body.buffer),
@@ -176,9 +177,8 @@ export class EngineThread {
     this.#events.onWorked?.({ workMs, retried, runMs, batchSize })
     for (const memory of reply.spent) this.#events.onSpent?.(memory)
     for (const result of reply.results) {
-      const settle = this.#pending.get(result.id)
+      const settle = this.#pending.take(result.id)
       if (settle === undefined) throw new Error(`the inference worker answered request ${result.id}, which nobody made`)
-      this.#pending.delete(result.id)
       settle(outcomeOf(result))
     }
     this.#events.onChange()
@@ -193,8 +193,7 @@ export class EngineThread {
     this.#loading = undefined
     this.#measuring?.(0)
     this.#measuring = undefined
-    for (const settle of this.#pending.values()) settle(goneOutcome(reason))
-    this.#pending.clear()
+    for (const settle of this.#pending.drain()) settle(goneOutcome(reason))
     this.#events.onChange()
     if (!loads) this.#events.onLost?.(reason)
   }

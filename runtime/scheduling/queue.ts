@@ -2,6 +2,8 @@
  * A bounded waiting line: the most urgent first, and first come, first served among equals; who waits too long or goes
  * away leaves it. It must answer for every entry exactly once, and knows nothing of what the entries are.
  */
+import { LinkedList, unlinked, type Links } from './linked.ts'
+
 export interface QueueOptions<Entry> {
   readonly maxEntries: number
   readonly maxWaitMs: number
@@ -12,18 +14,27 @@ export interface QueueOptions<Entry> {
 /** `0` is served first. */
 export type Urgency = 0 | 1 | 2
 
-interface Place {
+/** Where an entry stands, to take it out by. */
+export interface Place<Entry> extends Links<Place<Entry>> {
+  readonly entry: Entry
+  /** Counts arrivals: several may come at one time. */
+  readonly turn: number
   readonly arrivedAt: number
   readonly urgency: Urgency
   /** Set when the entry may wait for less than everybody else. */
-  readonly timer: NodeJS.Timeout | undefined
+  timer: NodeJS.Timeout | undefined
 }
 
-export class WaitingLine<Entry extends object> {
+export class WaitingLine<Entry> {
   readonly #options: QueueOptions<Entry>
-  /** Insertion order is arrival order, so the first entry is always the oldest. */
-  readonly #places = new Map<Entry, Place>()
-  readonly #lanes = [new Set<Entry>(), new Set<Entry>(), new Set<Entry>()] as const
+  /** One for each urgency, each in order of arrival. */
+  readonly #lanes: readonly [Lane<Entry>, Lane<Entry>, Lane<Entry>] = [
+    new LinkedList(),
+    new LinkedList(),
+    new LinkedList(),
+  ]
+  #size = 0
+  #nextTurn = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: QueueOptions<Entry>) {
@@ -31,101 +42,104 @@ export class WaitingLine<Entry extends object> {
   }
 
   get size(): number {
-    return this.#places.size
+    return this.#size
   }
 
   get full(): boolean {
-    return this.#places.size >= this.#options.maxEntries
+    return this.#size >= this.#options.maxEntries
   }
 
   /** How long the oldest entry has waited, in milliseconds; 0 when nobody waits. */
   oldestWaitMs(): number {
-    for (const { arrivedAt } of this.#places.values()) return performance.now() - arrivedAt
-    return 0
+    const oldest = this.#oldest()
+    return oldest === undefined ? 0 : performance.now() - oldest.arrivedAt
   }
 
   /**
-   * Appends an entry; false when the line is full.
+   * Appends an entry; undefined when the line is full.
    * @param waitMs how long this entry may wait, if less than everybody may
    */
-  push(entry: Entry, urgency: Urgency = 1, waitMs?: number): boolean {
-    if (this.full) return false
-    const own = waitMs !== undefined && waitMs < this.#options.maxWaitMs ? waitMs : undefined
-    const timer = own === undefined ? undefined : setTimeout(() => this.#expire(entry, own), Math.ceil(own))
-    timer?.unref()
-    this.#places.set(entry, { arrivedAt: performance.now(), urgency, timer })
-    this.#lanes[urgency].add(entry)
+  push(entry: Entry, urgency: Urgency = 1, waitMs?: number): Place<Entry> | undefined {
+    if (this.full) return undefined
+    const place: Place<Entry> = {
+      entry,
+      turn: this.#nextTurn++,
+      arrivedAt: performance.now(),
+      urgency,
+      timer: undefined,
+      ...unlinked,
+    }
+    if (waitMs !== undefined && waitMs < this.#options.maxWaitMs)
+      place.timer = setTimeout(() => this.#expire(place, waitMs), Math.ceil(waitMs)).unref()
+    this.#lanes[urgency].append(place)
+    this.#size += 1
     this.#arm()
-    return true
+    return place
   }
 
   /** Takes the oldest of the most urgent entries. */
   shift(): Entry | undefined {
-    for (const lane of this.#lanes) {
-      for (const entry of lane) {
-        this.remove(entry)
-        return entry
-      }
-    }
-    return undefined
+    return this.take(1)[0]
   }
 
   /** Takes the first entries that suit, at most `count`, in the order of `shift`; those that do not keep their places. */
   take(count: number, suits: (entry: Entry) => boolean = () => true): Entry[] {
     const taken: Entry[] = []
     for (const lane of this.#lanes) {
-      for (const entry of lane) {
+      for (let place = lane.first, next = place?.next; place !== undefined; place = next) {
         if (taken.length >= count) return taken
-        if (!suits(entry)) continue
-        this.remove(entry)
-        taken.push(entry)
+        next = place.next
+        if (!suits(place.entry)) continue
+        this.remove(place)
+        taken.push(place.entry)
       }
     }
     return taken
   }
 
-  /** Takes an entry out wherever it stands; false when it is not there. */
-  remove(entry: Entry): boolean {
-    const place = this.#places.get(entry)
-    if (place === undefined) return false
+  /** Takes an entry out wherever it stands; false when it has left already. */
+  remove(place: Place<Entry>): boolean {
+    if (!this.#lanes[place.urgency].remove(place)) return false
     clearTimeout(place.timer)
-    this.#places.delete(entry)
-    this.#lanes[place.urgency].delete(entry)
+    this.#size -= 1
     return true
   }
 
   /** Takes everything out, in the order of `shift`. */
   drain(): Entry[] {
-    const entries: Entry[] = []
-    for (let next = this.shift(); next !== undefined; next = this.shift()) entries.push(next)
     clearTimeout(this.#timer)
     this.#timer = undefined
-    return entries
+    return this.take(Infinity)
+  }
+
+  #oldest(): Place<Entry> | undefined {
+    let oldest: Place<Entry> | undefined
+    for (const { first } of this.#lanes)
+      if (first !== undefined && (oldest === undefined || first.turn < oldest.turn)) oldest = first
+    return oldest
   }
 
   /** Apart from those with a timer of their own all entries may wait equally long, so one timer for the oldest is enough. */
   #arm(): void {
     if (this.#timer !== undefined) return
-    for (const { arrivedAt } of this.#places.values()) {
-      const waitMs = Math.max(0, arrivedAt + this.#options.maxWaitMs - performance.now())
-      this.#timer = setTimeout(() => this.#expireOldest(), Math.ceil(waitMs))
-      this.#timer.unref()
-      return
-    }
+    const oldest = this.#oldest()
+    if (oldest === undefined) return
+    const waitMs = Math.max(0, oldest.arrivedAt + this.#options.maxWaitMs - performance.now())
+    this.#timer = setTimeout(() => this.#expireOldest(), Math.ceil(waitMs)).unref()
   }
 
   #expireOldest(): void {
     this.#timer = undefined
     const { maxWaitMs } = this.#options
     const deadline = performance.now() - maxWaitMs
-    for (const [entry, { arrivedAt }] of this.#places) {
-      if (arrivedAt > deadline) break
-      this.#expire(entry, maxWaitMs)
-    }
+    for (let oldest = this.#oldest(); oldest !== undefined && oldest.arrivedAt <= deadline; oldest = this.#oldest())
+      this.#expire(oldest, maxWaitMs)
     this.#arm()
   }
 
-  #expire(entry: Entry, limitMs: number): void {
-    if (this.remove(entry)) this.#options.onExpired(entry, limitMs)
+  #expire(place: Place<Entry>, limitMs: number): void {
+    if (this.remove(place)) this.#options.onExpired(place.entry, limitMs)
   }
 }
+
+type Lane<Entry> = LinkedList<Place<Entry>>

@@ -122,12 +122,18 @@ export class Scheduler {
     // A full line in front of a free worker is one that arrived in this very moment.
     if (this.#line.full && this.#pool.free) this.#dispatch()
     const refused = this.refusal() ?? (this.#line.full ? this.#queueFull() : undefined)
-    if (refused !== undefined) refuse(waiting, refused)
-    else {
-      this.#line.push(waiting, urgencyOf(priority), timeoutMs)
-      this.#dispatchSoon()
+    if (refused !== undefined) {
+      refuse(waiting, refused)
+      return { settled: promise, cancel: () => {} }
     }
-    return { settled: promise, cancel: () => void this.#line.remove(waiting) }
+    const place = this.#line.push(waiting, urgencyOf(priority), timeoutMs)
+    this.#dispatchSoon()
+    return {
+      settled: promise,
+      cancel: () => {
+        if (place !== undefined) this.#line.remove(place)
+      },
+    }
   }
 
   #queueFull(): Fault {
