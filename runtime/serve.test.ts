@@ -215,7 +215,8 @@ describe('a server of every datatype', () => {
 
   test('metrics count answers by status and name the model', async () => {
     expect(await server.metric('slipway_requests_total{code="200"}')).toBeGreaterThanOrEqual(1)
-    expect(await server.metric('slipway_requests_total{code="413"}')).toBeGreaterThanOrEqual(3)
+    // Of the three that were too large the last went away with its answer, which the server sees a little later.
+    await server.sees('slipway_requests_total{code="413"}', (count) => count >= 3)
     expect(await server.metric('slipway_ready')).toBe(1)
     expect(await server.metric('slipway_inference_duration_seconds_count')).toBeGreaterThanOrEqual(1)
     const text = await (await fetch(server.metricsUrl)).text()
