@@ -43,19 +43,43 @@ function numbersOf(output: Tensor): Values {
   return output.datatype === 'FP16' ? Float32Array.from(output.data, fromHalf) : output.data
 }
 
-/** Indexes from `base` on, by falling value. NaN comes last. */
-function highest(values: Values, base: number, size: number, count: number): number[] {
+/**
+ * The indexes, from `base` on, of the highest values, by falling value. NaN comes last. It keeps no more than it is asked
+ * for, in memory outside the heap: an output may have millions of values.
+ */
+function highest(values: Values, base: number, size: number, count: number): Uint32Array {
   const rank = (index: number): number | bigint => {
     const value = values[base + index] ?? 0
     return Number.isNaN(value) ? -Infinity : value
   }
-  const indexes = Array.from({ length: size }, (_, index) => index)
-  indexes.sort((left, right) => {
-    const [a, b] = [rank(left), rank(right)]
-    if (a === b) return left - right
-    return a < b ? 1 : -1
-  })
-  return indexes.slice(0, count)
+  const before = (one: number, other: number): boolean => {
+    const [a, b] = [rank(one), rank(other)]
+    return a === b ? one < other : a > b
+  }
+  /** The best so far as a heap: of each three, the last in order lies above. */
+  const best = new Uint32Array(count)
+  if (count === 0) return best
+  const at = (place: number): number => best[place] ?? 0
+  /** Puts an index at the top of the first `length` places, and lets it sink to where it belongs. */
+  const sink = (index: number, top: number, length: number): void => {
+    let place = top
+    for (let child = 2 * place + 1; child < length; child = 2 * place + 1) {
+      if (child + 1 < length && before(at(child), at(child + 1))) child += 1
+      if (!before(index, at(child))) break
+      best[place] = at(child)
+      place = child
+    }
+    best[place] = index
+  }
+  for (let index = 0; index < count; index++) best[index] = index
+  for (let top = (count >> 1) - 1; top >= 0; top--) sink(at(top), top, count)
+  for (let index = count; index < size; index++) if (before(index, at(0))) sink(index, 0, count)
+  for (let end = count - 1; end > 0; end--) {
+    const last = at(0)
+    sink(at(end), 0, end)
+    best[end] = last
+  }
+  return best
 }
 
 /** As C++ prints numbers by default: floats with six digits after the point. */
