@@ -9,6 +9,8 @@ import { connect } from 'node:tls'
 import { createAuthority, createCertificates, keyPair } from '../test/cluster/certificates.ts'
 import { identityModel } from '../test/fixtures/onnx.ts'
 import { runCommand, startServer, type Server } from '../test/fixtures/runtime.ts'
+import { ModelInferRequest, ModelInferResponse } from './grpc/api/inference.ts'
+import { decode, encode } from './grpc/protobuf/message.ts'
 
 jest.setTimeout(120_000)
 
@@ -78,6 +80,36 @@ test('HTTP and gRPC are spoken over TLS with the certificate of the files', asyn
   client.close()
   expect([...(ready ?? [])]).toEqual([8, 1])
   await expect(fetch(server.url + '/v2/health/ready')).rejects.toThrow('fetch failed')
+})
+
+test('large messages over gRPC come and go whole, several on one connection', async () => {
+  const client = new grpc.Client(server.grpcAddress, grpc.credentials.createSsl(Buffer.from(ca)), {
+    'grpc.ssl_target_name_override': 'localhost',
+  })
+  const same = (bytes: Buffer): Buffer => bytes
+  const one = async (number: number): Promise<boolean> => {
+    const tensor = new Uint8Array(Float32Array.from({ length: 150_000 }, (_, at) => number + at / 64).buffer)
+    const request = encode(ModelInferRequest, {
+      model_name: 'm',
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [150_000n] }],
+      raw_input_contents: [tensor],
+    })
+    const answer = await new Promise<Buffer>((resolve, reject) => {
+      const method = '/inference.GRPCInferenceService/ModelInfer'
+      client.makeUnaryRequest(method, same, same, request, (error, got) =>
+        got === undefined ? reject(error ?? new Error('no answer')) : resolve(got),
+      )
+    })
+    const { raw_output_contents: outputs } = decode(ModelInferResponse, Uint8Array.from(answer))
+    return Buffer.from(tensor).equals(outputs[0] ?? Buffer.alloc(0))
+  }
+  const answers: boolean[] = []
+  for (let turn = 0; turn < 3; turn += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one after another
+    answers.push(...(await Promise.all([0, 1, 2, 3].map((number) => one(number + 4 * turn)))))
+  }
+  client.close()
+  expect(answers).toEqual(Array.from({ length: 12 }, () => true))
 })
 
 test('large bodies come and go whole', async () => {

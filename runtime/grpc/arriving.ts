@@ -9,8 +9,8 @@ import { serviceName } from './api/inference.ts'
 import { http2ServerOf } from './connections.ts'
 import { Framing } from './framing.ts'
 
-const inferPath = `/${serviceName}/ModelInfer`
-const streamPath = `/${serviceName}/ModelStreamInfer`
+export const inferPath = `/${serviceName}/ModelInfer`
+export const streamPath = `/${serviceName}/ModelStreamInfer`
 
 /** How long a message may take to become whole, in milliseconds: as long as a request over HTTP. */
 const messageMs = 300_000

@@ -13,6 +13,7 @@ import type { Settled } from '../scheduling/scheduler.ts'
 import type { LiveVersion } from '../version.ts'
 import { ModelStreamInferResponse } from './api/inference.ts'
 import type { Answers } from './answers.ts'
+import { copiedOnce } from './pieces.ts'
 import { encode } from './protobuf/message.ts'
 import { wireType } from './protobuf/reader.ts'
 import { ProtoWriter } from './protobuf/writer.ts'
@@ -188,7 +189,8 @@ async function compute(
     statistics.record(outcome)
     if (!outcome.ok) return { ok: false, fault: outcome.fault }
     const { buffer, byteOffset, byteLength } = outcome.body
-    return { ok: true, body: Buffer.from(buffer, byteOffset, byteLength) }
+    const body = Buffer.from(buffer, byteOffset, byteLength)
+    return { ok: true, body: outcome.recalled === true ? body : copiedOnce(body) }
   } finally {
     scheduler.release(bytes)
   }

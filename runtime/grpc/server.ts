@@ -18,6 +18,7 @@ import { definitionOf } from './definition.ts'
 import { guard } from './guard.ts'
 import { HealthService } from './health.ts'
 import { inferenceService, type InferenceContext } from './inference.ts'
+import { freePieces } from './pieces.ts'
 import { ReflectionService } from './reflection.ts'
 
 export interface GrpcOptions extends Omit<InferenceContext, 'answers'> {
@@ -94,6 +95,7 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   // A connection needs some time for its first call.
   const connections = new Connections(server, Math.max(1000, options.connectionMaxAgeMs))
   countArriving(server, () => options.models.current?.scheduler)
+  freePieces(server)
   const inject = (socket: Socket): void => injector.injectConnection(socket)
   const secured =
     tls === undefined
