@@ -6,8 +6,8 @@ import { planThreads } from './engine/threads.ts'
 
 jest.setTimeout(120_000)
 
-/** `y = x·w` with a square matrix: about a millisecond a row and more, and worth batches. */
-const slowModel = (size = 1500): Buffer =>
+/** `y = x·w·w` with a square matrix: some milliseconds a row, and worth batches. */
+const slowModel = (size = 2500): Buffer =>
   onnxModel({
     nodes: [
       { op: 'MatMul', inputs: ['x', 'w'], outputs: ['h'] },
@@ -58,10 +58,14 @@ describe('threads by themselves', () => {
     const { version, workers, log } = await loaded(slowModel(), { SLIPWAY_THREADS: 'Auto' })
     const { threads, batching } = version
     const plans = planThreads(readCpuLimits(), 'Auto').length
-    expect(threads.measured).toHaveLength(plans === 1 ? 0 : plans)
+    // A busy machine leaves no time for some plans, or for any, and says so; the same with sizes of batches.
+    const none = plans === 1 || threads.reason.includes('measuring batches and a plan would take more than 5 s')
+    const late = threads.reason.split('would have taken too long to try').length - 1
+    expect(threads.measured).toHaveLength(none ? 0 : plans - late)
     for (const { perSecond } of threads.measured) expect(perSecond).toBeGreaterThan(0)
     expect(workers).toBe(threads.workers)
-    expect(batching.measured.map(({ size }) => size)).toContain(8)
+    expect(batching.measured.length).toBeGreaterThan(0)
+    expect(batching.measured.map(({ size }) => size)).toEqual(batching.measured.map((_, at) => 2 ** at))
     const best = Math.max(0, ...threads.measured.map(({ perSecond }) => perSecond))
     for (const plan of threads.measured) {
       if (plan.workers === threads.workers && plan.intraOpThreads === threads.intraOpThreads) {
