@@ -56,13 +56,22 @@ export const killPod = async (
   const pids = await pidsIn(running(pod, container))
   if (pids.length === 0) throw new Error(`nothing runs in ${where}/${name} ${container ?? ''}`)
   const from = Date.now()
-  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  for (const pid of pids) killOne(pid)
   return { from, until: Date.now() }
 }
 
 const killProcesses = async (shell: Shell): Promise<void> => {
   const { items } = await shell.json<Pods>(['get', 'pods', '-n', namespace, '-l', selector])
-  for (const pid of await pidsIn(items.flatMap((pod) => running(pod)))) process.kill(pid, 'SIGKILL')
+  for (const pid of await pidsIn(items.flatMap((pod) => running(pod)))) killOne(pid)
+}
+
+/** With process 1 of a container go all others in it, some of them before their turn comes here. */
+const killOne = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** The ids of a pod's containers that run. */
