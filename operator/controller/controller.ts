@@ -6,6 +6,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { FencedError, isConflict, isRetryable } from '../kube/errors.ts'
 import { keyOf } from '../kube/key.ts'
 import type { Store, StoreEvent } from '../kube/store.ts'
+import { sleep } from '../kube/delay.ts'
 import { Turn } from '../kube/turn.ts'
 import type { KubeObject } from '../kube/types.ts'
 import type { Consistency } from './consistency.ts'
@@ -51,6 +52,11 @@ export interface ControllerOptions {
 const deferMs = 100
 /** The API server was away: no fault of the key, so that all of them go on soon after it is back. */
 const unreachableMs = 30_000
+/**
+ * What a worker rests for after a first look, or one of a resync, while a change is in work. Most of the change's time is
+ * the API server's: on a machine of two cores thousands of looks would take the time that it needs.
+ */
+const restMs = 4
 /** A cache that is this far behind is worth a line in the log. */
 const deferredLongMs = 30_000
 
@@ -121,8 +127,9 @@ export class Controller {
       } finally {
         this.queue.done(next.key)
       }
+      if (next.priority < normalPriority && this.queue.isHurried) await sleep(restMs)
       // Thousands of looks that find nothing to do wait for nothing.
-      if (this.#turn.isOver) await this.#turn.next()
+      else if (this.#turn.isOver) await this.#turn.next()
     }
   }
 

@@ -50,6 +50,8 @@ export class WorkQueue {
   readonly #ready = new Map<number, Map<string, Entry>>()
   readonly #waiting = new Heap<{ readonly at: number; readonly entry: Entry }>()
   readonly #inWork = new Map<string, number>()
+  /** Of those in work, what was not taken at a low priority. */
+  readonly #hurried = new Set<string>()
   readonly #takers: ((handout: Handout | undefined) => void)[] = []
   readonly #clock: Clock
   readonly #backoff: Backoff
@@ -73,6 +75,11 @@ export class WorkQueue {
   /** Keys that may be handed out now. */
   get depth(): number {
     return [...this.#ready.values()].reduce((sum, bucket) => sum + bucket.size, 0)
+  }
+
+  /** Whether somebody waits for what is in work now: for a change, not for a first look or a resync. */
+  get isHurried(): boolean {
+    return this.#hurried.size > 0
   }
 
   /** Whether the key is queued in any way (in work does not count). */
@@ -131,6 +138,7 @@ export class WorkQueue {
     const since = this.#inWork.get(key)
     if (since === undefined) return
     this.#inWork.delete(key)
+    this.#hurried.delete(key)
     this.#metrics.workSeconds.observe(this.#labels, (this.#clock.now() - since) / 1000)
     const entry = this.#entries.get(key)
     if (entry?.place === 'held') this.#settle(entry)
@@ -157,6 +165,7 @@ export class WorkQueue {
       this.#entries.delete(entry.key)
       const now = this.#clock.now()
       this.#inWork.set(entry.key, now)
+      if (entry.priority >= normalPriority) this.#hurried.add(entry.key)
       this.#metrics.queueSeconds.observe(this.#labels, (now - entry.at) / 1000)
       this.#takers.shift()?.({ key: entry.key, priority: entry.priority })
     }
