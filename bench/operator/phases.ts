@@ -71,8 +71,15 @@ export const phases: { readonly [Name in PhaseName]: (bench: Bench) => Promise<N
     const restarts = quick ? 1 : 3
     for (let n = 1; n <= restarts; n += 1) {
       report(`changes during a restart ${n} of ${restarts}`)
-      slipway.push(await changesDuringRestart(ours, world, children))
-      if (theirs !== undefined) peer.push(await changesDuringRestart(theirs, world, children))
+      for (const [program, took] of [
+        [ours, slipway],
+        [theirs, peer],
+      ] as const) {
+        if (program === undefined) continue
+        // What the other program changed is no part of it: models have more children with ours, which it must make up for.
+        await coldStart(program, world, 2000)
+        took.push(await changesDuringRestart(program, world, children))
+      }
     }
     return { slipway, peer }
   },
