@@ -27,6 +27,16 @@ afterEach(async () => {
   for (const end of endings.splice(0).toReversed()) await end()
 })
 
+/** A client of one's own whose calls pass a proxy, which can play faults. Both end with the test. */
+const behindProxy = async () => {
+  const known = await credentials()
+  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
+  endings.push(() => proxy.close())
+  const own = await connect(proxy.server)
+  endings.push(() => own.close())
+  return { proxy, own }
+}
+
 afterAll(() => server.close())
 
 interface Candidate extends Connected {
@@ -153,11 +163,7 @@ test('a leader whose lease somebody deleted makes it anew and goes on leading; o
 }, 180_000)
 
 test('a renewal that fails late is tried again while there is time', async () => {
-  const known = await credentials()
-  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
-  endings.push(() => proxy.close())
-  const own = await connect(proxy.server)
-  endings.push(() => own.close())
+  const { proxy, own } = await behindProxy()
   // After a renewal that fails at 3 s, another whole period would end beyond the deadline.
   const times = { leaseDurationMs: 8000, renewDeadlineMs: 5000, retryPeriodMs: 3000 }
   const lease = new LeaderLease({ client: own.client, namespace, name: 'leader', identity: 'a', log: silent, ...times })
@@ -171,11 +177,7 @@ test('a renewal that fails late is tried again while there is time', async () =>
 }, 40_000)
 
 test('calls that hang, however many, do not keep the lease from being renewed', async () => {
-  const known = await credentials()
-  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
-  endings.push(() => proxy.close())
-  const own = await connect(proxy.server)
-  endings.push(() => own.close())
+  const { proxy, own } = await behindProxy()
   const { client } = own
   const lease = new LeaderLease({ client, namespace, name: 'leader', identity: 'a', log: silent, ...leaseTimes })
   endings.push(() => lease.release())
@@ -199,11 +201,7 @@ test('calls that hang, however many, do not keep the lease from being renewed', 
 }, 180_000)
 
 test('a release does not wait for a renewal that is not answered, and takes a late one into account', async () => {
-  const known = await credentials()
-  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
-  endings.push(() => proxy.close())
-  const own = await connect(proxy.server)
-  endings.push(() => own.close())
+  const { proxy, own } = await behindProxy()
   const lease = new LeaderLease({
     client: own.client,
     namespace,
@@ -224,11 +222,7 @@ test('a release does not wait for a renewal that is not answered, and takes a la
 }, 40_000)
 
 test('a candidate that is told to stop in the moment in which it takes the lease gives it back', async () => {
-  const known = await credentials()
-  const proxy = await startProxy({ server: known.server, tls: (await known.current()).tls })
-  endings.push(() => proxy.close())
-  const own = await connect(proxy.server)
-  endings.push(() => own.close())
+  const { proxy, own } = await behindProxy()
   const lease = new LeaderLease({
     client: own.client,
     namespace,
