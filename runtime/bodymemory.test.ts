@@ -32,13 +32,21 @@ test('what lies ready stays within its limit, and what lay longest makes room', 
   expect(memory.freeBytes).toBe(0)
 })
 
-test('more is not kept than was taken, and what is not kept is free at once', () => {
+test('what makes room is free at once', () => {
+  const memory = new BodyMemory(mib)
+  const [one, two] = [memory.take(mib), memory.take(mib)]
+  memory.give(one)
+  memory.give(two)
+  expect([one.byteLength, two.byteLength]).toEqual([0, mib])
+})
+
+test("answers are not kept, whoever's bodies are still away, and are free at once", () => {
   const memory = new BodyMemory(64 * mib)
-  const body = memory.take(mib)
-  // A body and its answer come back.
-  const answer = new ArrayBuffer(2 * mib)
-  memory.give(body)
+  // Of three clients two went away, and their bodies never came back.
+  const [body] = [memory.take(mib), memory.take(mib), memory.take(mib)]
+  const answer = new ArrayBuffer(25_600 * 12)
   memory.give(answer)
+  memory.give(body)
   expect(memory.freeBytes).toBe(mib)
   expect([body.byteLength, answer.byteLength]).toEqual([mib, 0])
   expect(memory.take(mib)).toBe(body)

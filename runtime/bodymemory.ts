@@ -7,7 +7,10 @@
 /** Smaller bodies are not worth the way back, in bytes. */
 export const leastReused = 64 * 1024
 
-/** Sizes are rounded up to this, so that bodies of nearly one size can follow each other, in bytes. */
+/**
+ * Sizes are rounded up to this, so that bodies of nearly one size can follow each other, in bytes. By its size, memory that
+ * comes back is known as a body's: on its way through a worker it becomes another object.
+ */
 const granule = 64 * 1024
 
 export class BodyMemory {
@@ -15,8 +18,6 @@ export class BodyMemory {
   /** The last given is taken first: caches may still hold it. */
   readonly #free: ArrayBuffer[] = []
   #freeBytes = 0
-  /** How many were taken and have not come back. */
-  #away = 0
 
   /** @param maxBytes how much may lie ready */
   constructor(maxBytes: number) {
@@ -31,7 +32,6 @@ export class BodyMemory {
   /** Memory of at least so many bytes, at most twice as many. Its content is anything when it is not small. */
   take(bytes: number): ArrayBuffer {
     if (bytes < leastReused) return new ArrayBuffer(bytes)
-    this.#away += 1
     for (let at = this.#free.length - 1; at >= 0; at--) {
       const found = this.#free[at]
       if (found === undefined || found.byteLength < bytes || found.byteLength > 2 * bytes) continue
@@ -44,18 +44,22 @@ export class BodyMemory {
   }
 
   /**
-   * Gives memory back that nobody looks at any more. No more is kept than was taken: answers have memory of their own, which
-   * would fill this to its limit. What is not kept is free at once, and what lies longest makes room.
+   * Gives memory back that nobody looks at any more. Bodies' memory is kept; answers have theirs in sizes that no body asks for,
+   * and would fill this to its limit. What is not kept is free at once, and what lies longest makes room: garbage of this
+   * size would wait for a collection of the whole heap.
    */
   give(memory: ArrayBuffer): void {
     if (memory.byteLength < leastReused) return
-    if (this.#away === 0 || memory.byteLength > this.#maxBytes) {
+    if (memory.byteLength % granule !== 0) {
       memory.transfer(0)
       return
     }
-    this.#away -= 1
     this.#free.push(memory)
     this.#freeBytes += memory.byteLength
-    while (this.#freeBytes > this.#maxBytes) this.#freeBytes -= this.#free.shift()?.byteLength ?? 0
+    while (this.#freeBytes > this.#maxBytes) {
+      const oldest = this.#free.shift()
+      this.#freeBytes -= oldest?.byteLength ?? 0
+      oldest?.transfer(0)
+    }
   }
 }

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { runtimeProgram } from '../../test/fixtures/program.ts'
+import { runtimeStart } from '../../test/fixtures/program.ts'
 import { pythonWith } from '../../test/kit/python.ts'
 import type { Declared } from './models.ts'
 import { connectGrpc } from './lanes/grpc.ts'
@@ -48,16 +48,9 @@ export const contenders: Readonly<Record<ContenderName, Contender>> = {
     live: '/v2/health/live',
     launch: ({ file, environment = {} }, ports, folder) =>
       Promise.resolve({
-        // As the image starts it.
-        command: [
-          process.execPath,
-          '--max-old-space-size-percentage=50',
-          '--external-memory-accounted-in-global-limit',
-          runtimeProgram(),
-          'serve',
-        ],
+        command: [process.execPath, ...runtimeStart().args, 'serve'],
         environment: {
-          MALLOC_ARENA_MAX: '1',
+          ...runtimeStart().environment,
           SLIPWAY_MODEL_FILE: file,
           SLIPWAY_MODEL_NAME: 'm',
           SLIPWAY_HTTP_PORT: String(ports.http),

@@ -59,6 +59,10 @@ export async function infer(
   let reserved = 0
   /** Whether the answer is on its way, and counts when it has been sent. */
   let answered = false
+  /** Nobody else has an answer's memory when it has been sent, or will not be, but for one that is kept. */
+  const spent = (): void => {
+    if (settled?.ok === true && settled.recalled !== true) memory.give(settled.body.buffer)
+  }
   try {
     const body = await readBody(request, {
       maxBytes: maxBodyBytes,
@@ -80,9 +84,7 @@ export async function infer(
       reserved = 0
       if (response.writableFinished) {
         if (answered) finish(200)
-        // Nobody else has an answer's memory when it has been sent, but for one that is kept.
-        if (settled?.ok === true && settled.recalled !== true) memory.give(settled.body.buffer)
-        return
+        return spent()
       }
       statistics.canceled()
       finish(clientGoneStatus)
@@ -93,11 +95,11 @@ export async function infer(
     settled = outcome
     metrics.inference(outcome)
     statistics.record(outcome)
-    if (response.destroyed) return undefined
+    if (response.destroyed) return spent()
     if (!outcome.ok) return refuseWith(outcome.fault)
     const answerCoding = negotiate(request.headers['accept-encoding'], outcome.body.byteLength)
     const answer = answerCoding === undefined ? outcome.body : await compress(answerCoding, outcome.body)
-    if (response.destroyed) return undefined
+    if (response.destroyed) return spent()
     answered = true
     closeIfDue(response, answering)
     // Node writes headers that come all at once as they are; those set one by one it checks and copies.

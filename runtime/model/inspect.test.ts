@@ -144,6 +144,6 @@ test('a model larger than the memory is refused with both numbers before it is l
   expect(error).toMatchObject({
     code: 'ModelTooLarge',
     message:
-      "the model file has 1.9 MiB, and the container's memory limit is 64 MiB; set spec.resources.limits.memory to 100Mi or more, or use a smaller model",
+      "the model file has 1.9 MiB, and the container's memory limit is 64 MiB; set spec.resources.limits.memory to 128Mi or more, or use a smaller model",
   })
 })
