@@ -10,6 +10,9 @@ import { supervise, supervisedFlag } from './supervisor.ts'
 // Who runs a model tells nobody. ONNX Runtime reads this once, when a worker loads it (docs/decisions/0076).
 process.env['ORT_DISABLE_TELEMETRY'] = '1'
 
+// Whoever reads the log may die, as its collector on the node does; that may cost lines, and never the process.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
+
 const [, , command, flag] = process.argv
 const entry = new URL(import.meta.url)
 

@@ -90,6 +90,29 @@ describe('a server that is killed', () => {
     expect(await server.finished).toEqual({ code: 0, signal: null })
   })
 
+  test('starts again and answers although nobody reads its log any more', async () => {
+    const first = await startServer(identityModel('FLOAT'))
+    const { port } = new URL(first.url)
+    await first.stop()
+    const server = await startServer(identityModel('FLOAT'), { SLIPWAY_HTTP_PORT: port, SLIPWAY_ACCESS_LOG_RATIO: '1' })
+    await server.ready()
+    server.deafen()
+    const serving = childOf(server.pid)
+    for (let count = 0; count < 3; count++) {
+      // oxlint-disable-next-line no-await-in-loop -- each writes a line that nobody reads
+      expect((await infer(server, request)).status).toBe(200)
+    }
+    expect(childOf(server.pid)).toBe(serving)
+    // Now the supervisor has something to say.
+    process.kill(serving, 'SIGKILL')
+    const answers = async () => (await infer(server, request).catch(() => undefined))?.status === 200
+    // oxlint-disable-next-line no-await-in-loop -- it waits for a state
+    while (childOf(server.pid) === serving || !(await answers())) await sleep(20)
+    server.signal('SIGTERM')
+    expect(await server.finished).toEqual({ code: 0, signal: null })
+    await server.stop()
+  })
+
   test('with its supervisor does not stay behind', async () => {
     const server = await startServer(identityModel('FLOAT'))
     await server.ready()
