@@ -98,6 +98,7 @@ class RequestReader {
     const seen = new Set<string>()
     scanner.object(1, (key) => {
       once(seen, key, '')
+      if (key !== 'inputs' && this.#isNull()) return
       if (key === 'id') id = this.#string('id')
       else if (key === 'inputs') inputs = this.#inputs()
       else if (key === 'outputs') wanted = this.#outputs()
@@ -151,6 +152,7 @@ class RequestReader {
     const seen = new Set<string>()
     scanner.object(3, (key) => {
       once(seen, key, `${field}.`)
+      if ((key === 'data' || key === 'parameters') && this.#isNull()) return
       if (key === 'name') spec = this.#inputName(field, names)
       else if (key === 'datatype') datatype = this.#datatype(`${field}.datatype`)
       else if (key === 'shape') shape = this.#shape(`${field}.shape`)
@@ -249,6 +251,7 @@ class RequestReader {
     const seen = new Set<string>()
     this.#scanner.object(3, (key) => {
       once(seen, key, `${field}.`)
+      if (key === 'parameters' && this.#isNull()) return
       if (key === 'name') name = this.#string(`${field}.name`)
       else if (key === 'parameters') parameters = this.#parameters(`${field}.parameters`, 4)
       else this.#scanner.skip(4)
@@ -289,6 +292,13 @@ class RequestReader {
     const read = Object.fromEntries(parameters)
     checkParameters(field, read)
     return read
+  }
+
+  /** Takes a null, which is how clients with typed classes leave a member out; KServe's and MLServer's servers read it so. */
+  #isNull(): boolean {
+    if (this.#scanner.peek() !== char.lowerN) return false
+    this.#scanner.literal('null', null)
+    return true
   }
 
   #string(field: string): string {
