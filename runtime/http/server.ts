@@ -13,6 +13,7 @@ import { announcedLength } from './body.ts'
 import { limitAge } from './connectionage.ts'
 import { createDispatcher, type Dispatch } from './dispatcher.ts'
 import { guarded } from './guard.ts'
+import { refuse } from './infer.ts'
 
 const maxHeaderBytes = 32 * 1024
 
@@ -70,6 +71,14 @@ export function createHttpServer(
   const silent = new Set<Socket>()
   const dispatch: RequestListener = (request, response) => {
     if (silent.size > 0) silent.delete(request.socket)
+    if (request.headers.host === undefined && request.httpVersion !== '1.0') {
+      const reason = 'it has no Host header'
+      return refuse(request, response, fault('BadHttp', { reason }), context, {
+        protocol: 'oip',
+        started: performance.now(),
+      })
+    }
+    request.url = originForm(request.url ?? '/')
     return dispatched(request, response)
   }
   const options = {
@@ -79,6 +88,8 @@ export function createHttpServer(
     requestTimeout: requestMs,
     connectionsCheckingInterval: Math.min(30_000, headersMs),
     noDelay: true,
+    // Node's own refusal of a request without a host has no words.
+    requireHostHeader: false,
   }
   const secured =
     tls === undefined ? undefined : createTlsServer({ ...options, ...tls, handshakeTimeout: handshakeMs }, dispatch)
@@ -94,6 +105,8 @@ export function createHttpServer(
     if ((announcedLength(request) ?? 0) <= context.maxBodyBytes) response.writeContinue()
     dispatch(request, response)
   })
+  // What else a client may expect of a server nobody knows: it is answered as if it had asked for nothing (RFC 9110, 10.1.1).
+  server.on('checkExpectation', dispatch)
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     answerBroken(error, socket, context.answering.revision)
     // Node looks at a connection's time once. Who goes on sending would keep it from now on, and what it sends would be
@@ -109,6 +122,13 @@ export function createHttpServer(
       return close(server)
     },
   }
+}
+
+/** The path and query of a request's target, which clients of a proxy write with the server before it (RFC 9112, 3.2.2). */
+function originForm(target: string): string {
+  if (target.startsWith('/')) return target
+  const rest = target.replace(/^https?:\/\/[^/?#]*/i, '')
+  return rest === '' || rest.startsWith('?') ? `/${rest}` : rest
 }
 
 /** Listens on all addresses. @throws Error when the port is taken */
