@@ -35,7 +35,8 @@ const post = (target: string, ...headers: readonly string[]): readonly string[] 
   '',
   body,
 ]
-const statusesOf = (answer: string): number[] => [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => Number(code))
+const statusesOf = (answer: string): number[] =>
+  [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => Number(code))
 const errorOf = (answer: string): string =>
   (JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as { error: string }).error
 
@@ -48,7 +49,15 @@ test.each<[string, readonly string[]]>([
   ['names of headers in capitals', post(path, 'HOST: x', length.toUpperCase())],
   [
     'extensions of chunks and trailers',
-    [...post(path, 'host: x', chunked).slice(0, -1), `${body.length.toString(16)};a=b`, body, '0;c', 'x-end: 1', '', ''],
+    [
+      ...post(path, 'host: x', chunked).slice(0, -1),
+      `${body.length.toString(16)};a=b`,
+      body,
+      '0;c',
+      'x-end: 1',
+      '',
+      '',
+    ],
   ],
 ])('a request with %s is answered', async (_name, lines) => {
   const answer = await exchange(...lines)

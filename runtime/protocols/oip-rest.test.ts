@@ -50,14 +50,18 @@ const nested = ({ datatype, shape }: Tensor, request: string): string => {
 
 describe('the JSON codec', () => {
   test('null stands for a member that is left out, as clients with typed classes write it', () => {
-    const model = modelOf([{ name: 'x', datatype: 'FP32', shape: [-1] }], [{ name: 'y', datatype: 'FP32', shape: [-1] }])
+    const model = modelOf(
+      [{ name: 'x', datatype: 'FP32', shape: [-1] }],
+      [{ name: 'y', datatype: 'FP32', shape: [-1] }],
+    )
     const input = '{"name":"x","datatype":"FP32","shape":[1],"parameters":null,"data":[1]}'
     const request = decode(`{"id":null,"parameters":null,"inputs":[${input}],"outputs":null}`, model)
     expect(request).toMatchObject({ id: undefined, parameters: {}, outputs: ['y'] })
     expect(request.inputs).toEqual([tensor('x', 'FP32', [1], Float32Array.of(1))])
     expect(decode(`{"inputs":[${input}],"outputs":[{"name":"y","parameters":null}]}`, model).outputs).toEqual(['y'])
 
-    const json = '{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":null,"parameters":{"binary_data_size":4}}]}'
+    const json =
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":null,"parameters":{"binary_data_size":4}}]}'
     const body = Buffer.concat([Buffer.from(json), Buffer.from(Float32Array.of(2).buffer)])
     const mixed = oipRest.decode(new Uint8Array(body), model, { headerLength: json.length })
     expect(mixed.inputs).toEqual([tensor('x', 'FP32', [1], Float32Array.of(2))])
@@ -334,7 +338,12 @@ describe('a request', () => {
       'parameters.sequence_id is for models that keep state',
     ],
     ['null for the inputs', '{"inputs":null}', 'FieldType', 'inputs is null; write an array'],
-    ['null for data', input('"shape":[1,2],"datatype":"FP32","data":null'), 'FieldMissing', 'inputs[0].data is missing'],
+    [
+      'null for data',
+      input('"shape":[1,2],"datatype":"FP32","data":null'),
+      'FieldMissing',
+      'inputs[0].data is missing',
+    ],
     ['nested parameters', `{"parameters":{"x":{}},"inputs":[${a},${n}]}`, 'FieldType', 'parameters.x is an object'],
     ['hostile depth', '{"inputs":'.repeat(10) + '['.repeat(100_000), 'FieldType', 'write an array'],
     ['hostile depth in a parameter', `{"x":${'['.repeat(100_000)}`, 'TooDeep', 'nests deeper'],
