@@ -9,6 +9,7 @@ import type { Config } from './config.ts'
 import { readCpuLimits, readMemoryLimit } from './cgroup.ts'
 import { parseDesired, readVersions, watchText, type Desired } from './desired.ts'
 import type { Engine } from './engine/engine.ts'
+import { Headroom } from './engine/headroom.ts'
 import type { PoolLoaded, PoolOptions } from './engine/pool.ts'
 import type { Worked } from './engine/thread.ts'
 import { affordable, onePlan, planThreads } from './engine/threads.ts'
@@ -63,6 +64,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     onWorked: (worked: Worked) => metrics.worked(worked),
     onSpent: (spent: ArrayBuffer) => bodyMemory.give(spent),
     onLost: (reason: string) => lost(reason),
+    memory: new Headroom(readMemoryLimit()),
     ...(config.shortLane ? { loadHere } : {}),
   }
   const scheduling = {
@@ -190,7 +192,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
       const warmupSample = warmupFile === undefined ? undefined : await readSample(warmupFile)
       const [begin, ...further] = plans
       const fitting = affordable(further, sizeBytes, ownMemoryBytes + 2 * others, memory)
-      const order = { device, sizeBytes, maxBatch, warmupRequests, warmupSample }
+      const order = { device, sizeBytes, maxBatch, warmupRequests, warmupSample, memoryLimitBytes: memory }
       // Where nothing fits beside the first plan, one worker with all threads takes its place: it needs no more memory.
       const first = fitting.length === 0 ? (further[0] ?? begin) : begin
       const loaded = await live.load(digest, order, first === undefined ? [] : [first, ...fitting])

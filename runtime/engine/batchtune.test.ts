@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals'
 import { tensor, zeros } from '../tensor.ts'
 import { choose, tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
+import { Headroom } from './headroom.ts'
 
 /** An engine on a clock of its own: a run takes `fixed` plus `each` for every row, in milliseconds. */
 const timed = (fixed: number, each: number) => {
@@ -70,6 +71,18 @@ test('large inputs are not piled up', () => {
   const { engine, now } = timed(1, 0)
   const large = [zeros('x', 'FP32', [1, 1024 * 1024])]
   expect(tuneBatch(engine, large, now).batching.measured.map(({ size }) => size)).toEqual([1, 2, 4, 8])
+})
+
+test('a batch that might not fit into the memory limit is not tried, and that is said', () => {
+  const { engine, sizes, now } = timed(1, 0.001)
+  // 10 MiB a row, kept for the largest run that there was; models may take 300 of the 400 MiB.
+  const memory = new Headroom(400 * 2 ** 20, () => (100 + 10 * Math.max(0, ...sizes)) * 2 ** 20)
+  const { batching, largest } = tuneBatch(engine, row, now, { memory })
+  expect(largest).toBe(8)
+  expect(batching.maxSize).toBe(8)
+  expect(batching.reason).toMatch(
+    /^a batch of 8 made .* as single runs; a batch of 16 might not fit into the memory limit$/,
+  )
 })
 
 test('a model that does less than it takes to put its inputs together runs every request alone', () => {

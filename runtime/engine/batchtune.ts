@@ -7,6 +7,7 @@ import { Fault } from '../errors.ts'
 import type { Tensor } from '../tensor.ts'
 import { stack } from './batch.ts'
 import type { Engine } from './engine.ts'
+import { Headroom } from './headroom.ts'
 import type { Batching, BatchRate } from './messages.ts'
 
 const sizes = [1, 2, 4, 8, 16, 32, 64]
@@ -18,9 +19,15 @@ export interface TuneLimits {
   readonly maxRunMs: number
   /** Bytes of input that one run may have. */
   readonly maxBytes: number
+  readonly memory: Headroom
 }
 
-const usual: TuneLimits = { budgetMs: 1500, maxRunMs: 100, maxBytes: 32 * 1024 * 1024 }
+const usual: TuneLimits = {
+  budgetMs: 1500,
+  maxRunMs: 100,
+  maxBytes: 32 * 1024 * 1024,
+  memory: new Headroom(undefined),
+}
 /** Each size is measured for at least this long and this often, in milliseconds and runs. */
 const sampleMs = 25
 const minRuns = 3
@@ -49,8 +56,10 @@ export function tuneBatch(
   engine: Engine,
   row: readonly Tensor[],
   now: () => number = () => performance.now(),
-  { budgetMs, maxRunMs, maxBytes }: TuneLimits = usual,
+  limits: Partial<TuneLimits> = {},
 ): Tuned {
+  const { budgetMs, maxRunMs, maxBytes, memory } = { ...usual, ...limits }
+  const usedBefore = memory.usedBytes
   const outputs = engine.signature.outputs.map(({ name }) => name)
   const rowBytes = bytesOf(row)
   const end = now() + budgetMs
@@ -58,8 +67,14 @@ export function tuneBatch(
   let largest = 0
   let best = 0
   let inVain = 0
+  let tooLarge: number | undefined
   for (const size of sizes) {
     if (size > 1 && (now() > end || size * rowBytes > maxBytes || inVain === patience)) break
+    // As many rows more as there were, and ONNX Runtime takes memory in steps that double.
+    if (size > 1 && !memory.fits(2 * Math.max(0, memory.usedBytes - usedBefore))) {
+      tooLarge = size
+      break
+    }
     largest = size
     const asks = Array.from({ length: size }, () => ({ inputs: row, outputs }))
     // To put large inputs together may take longer than the run that is spared.
@@ -85,7 +100,10 @@ export function tuneBatch(
     inVain = perSecond > best * gains ? 0 : inVain + 1
     best = Math.max(best, perSecond)
   }
-  return { batching: choose(measured), largest }
+  const batching = choose(measured)
+  if (tooLarge === undefined) return { batching, largest }
+  const reason = `${batching.reason}; a batch of ${tooLarge} might not fit into the memory limit`
+  return { batching: { ...batching, reason }, largest }
 }
 
 /** Bytes of a request's inputs, at least 1; texts are guessed at. */

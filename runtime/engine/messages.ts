@@ -26,6 +26,8 @@ export interface LoadOrder extends EngineOptions {
   readonly maxBatch: number | 'Auto'
   /** Another worker has proved that `maxBatch` is right, so it is not tried again. */
   readonly batchProved?: boolean
+  /** The container's memory limit; undefined for none. */
+  readonly memoryLimitBytes?: number | undefined
 }
 
 /** Requests that wait together: what of them fits together shares runs of the model. */

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { Headroom } from './headroom.ts'
 import { EnginePool } from './pool.ts'
 
 jest.setTimeout(60_000)
@@ -39,8 +40,18 @@ const plans = [
   [2, 2],
   [4, 1],
 ].map(([workers = 1, intraOpThreads = 1]) => ({ workers, intraOpThreads }))
-const load = async (runMs: number | undefined, loadMs: number | string, count = 4, batchTuneMs = 0) => {
-  const pool = new EnginePool({ entry, stuckAfterMs: 60_000 })
+/** Under a limit in MiB, 100 are used at the start and each worker takes 60. */
+const load = async (
+  runMs: number | undefined,
+  loadMs: number | string,
+  count = 4,
+  batchTuneMs = 0,
+  limitMib?: number,
+) => {
+  const started = (): number => readFileSync(steps, 'utf8').split('ends').length - 1
+  const limit = limitMib === undefined ? undefined : limitMib * 2 ** 20
+  const memory = new Headroom(limit, () => (100 + 60 * started()) * 2 ** 20)
+  const pool = new EnginePool({ entry, stuckAfterMs: 60_000, memory })
   const order = {
     device: 'CPU',
     file: '',
@@ -95,4 +106,29 @@ test('no two workers load at once', async () => {
 
 test('a pool whose model cannot be loaded leaves no worker behind', async () => {
   await expect(load(1, 'fails')).rejects.toThrow('no')
+})
+
+test.each<[string, number, object]>([
+  [
+    'one worker with all cores where no second one fits',
+    292,
+    {
+      plan: '1x4',
+      tried: 0,
+      size: 1,
+      why: 'no other plan fits beside it into the memory limit, so none could be measured',
+    },
+  ],
+  [
+    'the best of the plans that fit',
+    294,
+    {
+      plan: '1x4',
+      tried: 2,
+      size: 1,
+      why: 'it was the fastest, or nearly; 2x2 might not fit into the memory limit; 4x1 might not fit into the memory limit',
+    },
+  ],
+])('under a memory limit a pool takes %s', async (_name, limitMib, expected) => {
+  expect(await load(10, 100, 4, 0, limitMib)).toMatchObject(expected)
 })

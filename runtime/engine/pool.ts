@@ -7,6 +7,7 @@ import { wordsOf } from '../errors.ts'
 import type { Signature, TensorSpec } from '../tensor.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import type { Engine, EngineOptions } from './engine.ts'
+import { Headroom } from './headroom.ts'
 import { laneLoadMs, laneModelBytes, laneRunMs, ShortLane } from './lane.ts'
 import { operatorByValue } from './steady.ts'
 import { choosePlan, shortRunMs, type MeasuredPlan, type ThreadPlan } from './threads.ts'
@@ -24,6 +25,8 @@ export interface PoolOptions {
   /** Loads a model in this thread, for the short lane; undefined for none. */
   readonly loadHere?: (file: string, sizeBytes: number, options: EngineOptions) => Promise<Engine>
   readonly now?: () => number
+  /** What further workers may take; without it, anything. */
+  readonly memory?: Headroom
 }
 
 /** What loading found, and which plan was chosen of which. */
@@ -116,7 +119,12 @@ export class EnginePool {
   async #choose(order: PoolOrder, plans: readonly ThreadPlan[]): Promise<Chosen> {
     const [begin, ...others] = plans
     if (begin === undefined) throw new Error('a pool needs a plan')
+    const { memory = new Headroom(undefined) } = this.#options
+    const usedBefore = memory.usedBytes
     const first = await this.#start(begin, order)
+    // What a worker takes is its runs' memory and a heap of its own too, not only the model.
+    const workerBytes = Math.max(0, memory.usedBytes - usedBefore) / begin.workers
+    const fits = ({ workers }: ThreadPlan): boolean => memory.fits(workers * workerBytes)
     this.#threads = first.threads
     this.#signature = first.reply.signature
     this.#example = first.reply.example
@@ -134,10 +142,12 @@ export class EnginePool {
     }
     const [usual] = others
     const stay = (why: string): Chosen => ({ ...first.reply, plan: begin, tried: [], why, tuneMs: tuneMs() })
+    // One after the other, so that both need no memory at once.
     const take = async (plan: ThreadPlan, why: string): Promise<Chosen> => {
+      this.#threads = []
+      await closeAll(first.threads)
       const { threads } = await this.#start(plan, again)
       this.#threads = threads
-      await closeAll(first.threads)
       return { ...first.reply, plan, tried: [], why, tuneMs: tuneMs() }
     }
     if (usual === undefined) return stay('only one plan fits')
@@ -147,11 +157,18 @@ export class EnginePool {
     if (affordable.length === 0)
       return take(usual, `measuring batches and a plan would take more than ${tuneBudgetMs / 1000} s`)
 
+    if (!fits(usual))
+      return take(usual, 'no other plan fits beside it into the memory limit, so none could be measured')
+
     const tried = [{ plan: begin, threads: first.threads, perSecond: await rate(first.threads) }]
     const failed = others
       .filter((plan) => !affordable.includes(plan))
       .map(({ workers, intraOpThreads }) => `; ${workers}x${intraOpThreads} would have taken too long to try`)
     for (const plan of affordable) {
+      if (!fits(plan)) {
+        failed.push(`; ${plan.workers}x${plan.intraOpThreads} might not fit into the memory limit`)
+        continue
+      }
       // oxlint-disable-next-line no-await-in-loop -- plans would disturb each other
       const started = await this.#start(plan, again).catch((error: unknown) => wordsOf(error))
       if (typeof started === 'string') {

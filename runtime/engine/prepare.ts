@@ -9,6 +9,7 @@ import { testBatching, type BatchTest } from './batchtest.ts'
 import { bytesOf, tuneBatch } from './batchtune.ts'
 import type { Engine } from './engine.ts'
 import { gpuShare } from './gpu.ts'
+import { Headroom } from './headroom.ts'
 import type { Batching, LoadedReply, LoadOrder } from './messages.ts'
 import { testOnSample } from './sample.ts'
 import { selfTest } from './selftest.ts'
@@ -41,15 +42,16 @@ export interface Sample {
  */
 export function prepare(
   first: Engine,
-  { device, maxBatch, batchProved = false, warmupRequests, warmupSample, modelName }: LoadOrder,
+  order: LoadOrder,
   { reload, providerTimes }: { reload: () => Engine; providerTimes: () => ReadonlyMap<string, number> },
 ): Preparation {
+  const { device, warmupRequests, warmupSample, modelName } = order
   let engine = first
   const { inputs, note } = warmupSample === undefined ? selfTest(engine) : testOnSample(engine, warmupSample, modelName)
   if (device === 'GPU' && inputs === undefined) throw fault('GpuUnproved', {})
   const onGpu = device === 'GPU' ? gpuShare(providerTimes()) : 0
   const tuneFrom = performance.now()
-  const { batching, sample, largest } = decideBatching(engine, inputs, maxBatch, batchProved)
+  const { batching, sample, largest } = decideBatching(engine, inputs, order)
   const batchTuneMs = performance.now() - tuneFrom
   if (largest > batching.maxSize && device === 'CPU') {
     engine.dispose()
@@ -86,18 +88,17 @@ export function prepare(
 function decideBatching(
   engine: Engine,
   inputs: readonly Tensor[] | undefined,
-  maxBatch: LoadOrder['maxBatch'],
-  proved: boolean,
+  { maxBatch, batchProved = false, memoryLimitBytes }: LoadOrder,
 ): { readonly batching: Batching; readonly sample: Sample | undefined; readonly largest: number } {
   const single = inputs && { inputs, rows: 1 }
   // The test itself runs two rows at once at most.
   const off = (reason: string) => ({ batching: { maxSize: 1, reason, measured: [] }, sample: single, largest: 0 })
   if (maxBatch === 1) return off('it was switched off')
-  const test: BatchTest = proved && inputs !== undefined ? { ok: true, row: inputs } : testBatching(engine, inputs)
+  const test: BatchTest = batchProved && inputs !== undefined ? { ok: true, row: inputs } : testBatching(engine, inputs)
   if (!test.ok) return off(test.reason)
   const { batching, largest } =
     maxBatch === 'Auto'
-      ? tuneBatch(engine, test.row)
+      ? tuneBatch(engine, test.row, undefined, { memory: new Headroom(memoryLimitBytes) })
       : {
           batching: { maxSize: maxBatch, reason: 'a batch of two gave the same as two of one', measured: [] },
           largest: 0,
