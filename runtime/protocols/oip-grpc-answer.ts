@@ -4,7 +4,7 @@
 import { fault } from '../errors.ts'
 import { wireType } from '../grpc/protobuf/reader.ts'
 import { ProtoWriter } from '../grpc/protobuf/writer.ts'
-import type { Datatype, Tensor } from '../tensor.ts'
+import type { Tensor } from '../tensor.ts'
 import { byteLengthOf, writeTensor } from './binary.ts'
 import type { Encoded, ModelIdentity } from './codec.ts'
 import { contentsOf, hasContents } from './oip-grpc-contents.ts'
@@ -24,53 +24,57 @@ export function checkTypedAnswer(wanted: readonly OutputHead[], { signature }: M
  * @param old the memory of the request, which is written over when the answer fits: fresh memory costs as much again
  */
 export function encodeRaw(id: string, outputs: readonly Tensor[], model: ModelIdentity, old: ArrayBuffer): Encoded {
-  const writer = answerHead(id, model)
-  for (const output of outputs) writer.bytes(5, outputHead(output).finish())
-  const head = writer.finish()
-  const tensors = outputs.map((output) => {
+  const writer = writeHead(id.length > longId ? new ProtoWriter(id.length) : heads.clear(), id, model)
+  for (const output of outputs) writer.message(5, (inner) => writeOutput(inner, output))
+  const ends = [writer.length]
+  let total = 0
+  let fits = true
+  for (const output of outputs) {
     const size = byteLengthOf(output)
-    return { output, size, prefix: new ProtoWriter(8).tag(6, wireType.bytes).uint32(size).finish() }
-  })
-  const total = tensors.reduce((sum, { size, prefix }) => sum + prefix.byteLength + size, head.byteLength)
-  const fits = total <= old.byteLength && outputs.every((output) => !liesIn(output, old))
+    ends.push(writer.tag(6, wireType.bytes).uint32(size).length)
+    total += size
+    fits &&= !liesIn(output, old)
+  }
+  total += writer.length
+  fits &&= total <= old.byteLength
   // Not from Node's pool, because the answer is transferred. Every byte of it is written below.
   const body = fits ? Buffer.from(old, 0, total) : Buffer.allocUnsafeSlow(total)
-  body.set(head)
-  let at = head.byteLength
-  for (const { output, prefix } of tensors) {
-    body.set(prefix, at)
-    at = writeTensor(output, body, at + prefix.byteLength)
+  const head = writer.finish()
+  let at = head.copy(body, 0, 0, ends[0])
+  for (const [index, output] of outputs.entries()) {
+    at += head.copy(body, at, ends[index], ends[index + 1])
+    at = writeTensor(output, body, at)
   }
   return { body, headers: {} }
 }
+
+/** Everything but the tensors, of one answer at a time: what is written here is copied at once. */
+const heads = new ProtoWriter(1024)
+
+/** A client's id that is longer, in letters, must not keep its memory here for good; all else is as long as the model has it. */
+const longId = 1024
 
 function liesIn({ datatype, data }: Tensor, memory: ArrayBuffer): boolean {
   return datatype === 'BYTES' ? data.some(({ buffer }) => buffer === memory) : data.buffer === memory
 }
 
 export function encodeTyped(id: string, outputs: readonly Tensor[], model: ModelIdentity): Encoded {
-  const writer = answerHead(id, model)
-  for (const output of outputs) writer.bytes(5, outputHead(output).bytes(5, contentsOf(output)).finish())
+  const writer = writeHead(new ProtoWriter(256), id, model)
+  for (const output of outputs) writer.message(5, (inner) => writeOutput(inner, output).bytes(5, contentsOf(output)))
   return { body: writer.finish(), headers: {} }
 }
 
-function answerHead(id: string, { name, version }: ModelIdentity): ProtoWriter {
-  const writer = new ProtoWriter(256).string(1, name).string(2, version)
+function writeHead(writer: ProtoWriter, id: string, { name, version }: ModelIdentity): ProtoWriter {
+  writer.string(1, name).string(2, version)
   return id === '' ? writer : writer.string(3, id)
 }
 
-function outputHead({
-  name,
-  datatype,
-  shape,
-}: {
-  name: string
-  datatype: Datatype
-  shape: readonly number[]
-}): ProtoWriter {
-  const writer = new ProtoWriter(64).string(1, name).string(2, datatype)
-  if (shape.length === 0) return writer
-  const packed = new ProtoWriter(shape.length * 2)
+/** The head of an InferOutputTensor. */
+function writeOutput(writer: ProtoWriter, { name, datatype, shape }: Omit<Tensor, 'data'>): ProtoWriter {
+  writer.string(1, name).string(2, datatype)
+  return shape.length === 0 ? writer : writer.message(3, (packed) => writeShape(packed, shape))
+}
+
+function writeShape(packed: ProtoWriter, shape: readonly number[]): void {
   for (const size of shape) packed.varint64(size, Math.floor(size / 2 ** 32))
-  return writer.bytes(3, packed.finish())
 }

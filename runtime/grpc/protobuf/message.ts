@@ -186,9 +186,9 @@ function write(writer: ProtoWriter, { fields }: MessageType, value: Values): voi
     if (field.label === 'many') writeMany(writer, field, found as readonly unknown[])
     else if (field.label === 'map') {
       for (const [entryKey, entryValue] of found as ReadonlyMap<string, unknown>) {
-        const entry = new ProtoWriter(64).string(1, entryKey)
-        writeField(entry, { ...field, number: 2 }, entryValue)
-        writer.bytes(field.number, entry.finish())
+        writer.message(field.number, (entry) => {
+          writeField(entry.string(1, entryKey), { ...field, number: 2 }, entryValue)
+        })
       }
     } else if (field.oneof !== undefined || !isDefault(field, found)) writeField(writer, field, found)
   }
@@ -200,18 +200,16 @@ function writeMany(writer: ProtoWriter, field: Field, values: readonly unknown[]
     for (const value of values) writeField(writer, field, value)
     return
   }
-  const packed = new ProtoWriter(values.length * 2)
-  for (const value of values) writeValue(packed, field.type, value)
-  writer.bytes(field.number, packed.finish())
+  writer.message(field.number, (packed) => {
+    for (const value of values) writeValue(packed, field.type, value)
+  })
 }
 
 function writeField(writer: ProtoWriter, { number, type }: Field, value: unknown): void {
   if (type === 'string') writer.string(number, value as string)
   else if (type === 'bytes') writer.bytes(number, value as Uint8Array)
   else if (typeof type === 'object' && type.kind === 'message') {
-    const inner = new ProtoWriter(64)
-    write(inner, type, value as Values)
-    writer.bytes(number, inner.finish())
+    writer.message(number, (inner) => write(inner, type, value as Values))
   } else writeValue(writer.tag(number, wireOf(type)), type, value)
 }
 

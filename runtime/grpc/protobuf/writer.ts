@@ -1,7 +1,7 @@
 /**
  * Writes the protobuf wire format into one growing buffer.
- * Messages inside messages are written after their size is known, so every caller computes sizes first or writes into
- * a writer of its own.
+ * Memory of its own costs more than what a small message has to write into it: messages inside messages are written in
+ * place, and who copies what was written uses one writer again and again.
  *
  * @see https://protobuf.dev/programming-guides/encoding/
  */
@@ -20,6 +20,12 @@ export class ProtoWriter {
   /** Bytes written so far. */
   get length(): number {
     return this.#at
+  }
+
+  /** Begins anew in the same memory, so that what `finish` gave before is written over. */
+  clear(): this {
+    this.#at = 0
+    return this
   }
 
   /** What was written, as a view of the writer's buffer. */
@@ -91,10 +97,50 @@ export class ProtoWriter {
   }
 
   string(field: number, text: string): this {
-    const length = Buffer.byteLength(text)
-    this.tag(field, wireType.bytes).uint32(length).#room(length)
+    const { length } = text
+    this.tag(field, wireType.bytes).#room(5 + length)
+    if (length <= shortText && this.#ascii(text)) return this
+    const size = Buffer.byteLength(text)
+    this.uint32(size).#room(size)
     this.#at += this.#bytes.write(text, this.#at)
     return this
+  }
+
+  /** A field of a message that is written right here. @param write its fields, into this writer and nothing else */
+  message(field: number, write: (inner: this) => void): this {
+    this.tag(field, wireType.bytes).#room(5)
+    // Most are so short that their length takes one byte.
+    const start = this.#at + 1
+    this.#at = start
+    write(this)
+    const size = this.#at - start
+    if (size < 128) {
+      this.#bytes[start - 1] = size
+      return this
+    }
+    this.#room(5)
+    this.#at = start - 1
+    const from = start + size
+    const head = varintBytes(size)
+    this.#bytes.copyWithin(this.#at + head, start, from)
+    this.uint32(size)
+    this.#at += size
+    return this
+  }
+
+  /** Names are short and of these letters; to ask Node for their length and bytes takes longer than to write them. */
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes
+    const { length } = text
+    let at = this.#at
+    bytes[at++] = length
+    for (let place = 0; place < length; place += 1) {
+      const code = text.charCodeAt(place)
+      if (code > 0x7f) return false
+      bytes[at++] = code
+    }
+    this.#at = at
+    return true
   }
 
   #room(bytes: number): void {
@@ -104,4 +150,13 @@ export class ProtoWriter {
     larger.set(this.#bytes.subarray(0, this.#at))
     this.#bytes = larger
   }
+}
+
+/** In letters; its length has one byte. */
+const shortText = 64
+
+function varintBytes(value: number): number {
+  let bytes = 1
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) bytes += 1
+  return bytes
 }
