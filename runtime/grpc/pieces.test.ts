@@ -81,6 +81,7 @@ describe('a server of grpc-js', () => {
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
     const read = new Set<ArrayBufferLike>()
     const written = new Set<ArrayBufferLike>()
+    freePieces(server)
     http2ServerOf(server).on('stream', (stream) => {
       stream.on('data', ({ buffer }: Buffer) => read.add(buffer))
       const write = stream.write.bind(stream) as (chunk: Buffer, done: () => void) => boolean
@@ -90,7 +91,6 @@ describe('a server of grpc-js', () => {
       }
       stream.write = noting as typeof stream.write
     })
-    freePieces(server)
     const listener = createServer((socket) => injector.injectConnection(socket))
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
     const client = new grpc.Client(

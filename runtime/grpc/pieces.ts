@@ -5,6 +5,7 @@
  */
 import type { Server } from '@grpc/grpc-js'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
+import { Readable, Writable } from 'node:stream'
 import { inferPath, streamPath } from './arriving.ts'
 import { http2ServerOf } from './connections.ts'
 import { Framing } from './framing.ts'
@@ -15,16 +16,23 @@ export const leastFreed = 16 * 1024
 /** Frees what inference over this server has read and written. Call it when grpc-js has its own listeners. */
 export function freePieces(server: Server): void {
   const reads = new WeakMap<Http2Session, Reads>()
+  /** Counts views when they come: a stream that is paused holds them before anybody hears of them. */
+  function push(this: ServerHttp2Stream, chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (Buffer.isBuffer(chunk) && this.session !== undefined) reads.get(this.session)?.arrived(chunk.buffer as ArrayBuffer)
+    return Readable.prototype.push.call(this, chunk, encoding)
+  }
   http2ServerOf(server).on('stream', (stream, headers) => {
     const { session } = stream
     if (session === undefined) return
     const read = reads.get(session) ?? new Reads()
     reads.set(session, read)
-    watch(stream, read)
+    // One function for all streams: to make some for each costs more than all else here, where messages are small.
+    stream.push = push
     const path = headers[':path']
-    if (path !== inferPath && path !== streamPath) return
-    freeRead(stream, read)
-    freeWritten(stream)
+    if (path === inferPath) freeLone(stream, read)
+    else if (path === streamPath) freeEach(stream, read)
+    else return
+    stream.write = writeFreeing as typeof stream.write
   })
 }
 
@@ -40,13 +48,15 @@ export class Reads {
   /** A view of this memory goes to a stream. */
   arrived(memory: ArrayBuffer): void {
     const before = this.#current
-    this.#current = memory
-    this.#views.set(memory, (this.#views.get(memory) ?? 0) + 1)
+    const small = memory.byteLength < leastFreed
+    this.#current = small ? undefined : memory
+    if (!small) this.#views.set(memory, (this.#views.get(memory) ?? 0) + 1)
     if (before !== undefined && before !== memory) this.#free(before)
   }
 
   /** A view of this memory is not needed any more. */
   done(memory: ArrayBuffer): void {
+    if (memory.byteLength < leastFreed) return
     this.#views.set(memory, (this.#views.get(memory) ?? 0) - 1)
     if (memory !== this.#current) this.#free(memory)
   }
@@ -56,17 +66,22 @@ export class Reads {
   }
 }
 
-/** Counts views when they come: a stream that is paused holds them before anybody hears of them. */
-function watch(stream: ServerHttp2Stream, read: Reads): void {
-  const push = stream.push.bind(stream)
-  stream.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
-    if (Buffer.isBuffer(chunk)) read.arrived(chunk.buffer as ArrayBuffer)
-    return push(chunk, encoding)
-  }
+/** A lone message has been put together in memory of grpc-js' own when its client says that it was the only one. */
+function freeLone(stream: ServerHttp2Stream, read: Reads): void {
+  let held: ArrayBuffer[] | undefined
+  stream.on('data', ({ buffer }: Buffer) => {
+    if (buffer.byteLength < leastFreed) return
+    if (held !== undefined) return void held.push(buffer as ArrayBuffer)
+    const pieces = [buffer as ArrayBuffer]
+    held = pieces
+    stream.on('end', () => {
+      for (const each of pieces) read.done(each)
+    })
+  })
 }
 
 /** grpc-js puts a message together in memory of its own when its last byte has come, and looks at its views no more. */
-function freeRead(stream: ServerHttp2Stream, read: Reads): void {
+function freeEach(stream: ServerHttp2Stream, read: Reads): void {
   const framing = new Framing()
   let held: ArrayBuffer[] = []
   stream.on('data', (chunk: Buffer) => {
@@ -81,16 +96,17 @@ function freeRead(stream: ServerHttp2Stream, read: Reads): void {
   })
 }
 
+type Written = (error: Error | null | undefined) => void
+type Write = (this: ServerHttp2Stream, chunk: Buffer, written: Written) => boolean
+
 /** The frame of an answer is a copy that grpc-js has made for the stream alone. */
-function freeWritten(stream: ServerHttp2Stream): void {
-  type Written = (error: Error | null | undefined) => void
-  const write = stream.write.bind(stream) as (chunk: Buffer, written: Written) => boolean
-  const freeing = (chunk: Buffer, written: Written): boolean =>
-    write(chunk, (error) => {
-      written(error)
-      if (error === undefined || error === null) freeOwn(chunk)
-    })
-  stream.write = freeing as typeof stream.write
+const writeFreeing: Write = function (chunk, written) {
+  const write = Writable.prototype.write as Write
+  if (chunk.byteLength < leastFreed) return write.call(this, chunk, written)
+  return write.call(this, chunk, (error) => {
+    written(error)
+    if (error === undefined || error === null) freeOwn(chunk)
+  })
 }
 
 /** An answer whose memory is free when grpc-js has copied it into its frame. Nobody else may look at that memory. */
