@@ -133,6 +133,20 @@ describe('an answer read by another implementation', () => {
     return read(computed)
   }
 
+  test('says its id, however long the one of the answer before was', () => {
+    const made = tensor('x0', 'INT32', [2], Int32Array.of(1, 2))
+    const ids = ['short', 'long'.repeat(1000), 'again', 'longer'.repeat(100_000), 'x']
+    const found = ids.map((id) => {
+      const body = { model_name: 'm', id, inputs: [headOf(made)], raw_input_contents: [rawOf(made)] }
+      return decode(body, echo([made])).answer([made]).body
+    })
+    // Read when all are written, so that none lies where a later one is written.
+    expect(found.map((body) => read(body).id)).toEqual(ids)
+    expect(found.map((body) => Buffer.from(read(body).raw_output_contents[0] ?? []).toString('hex'))).toEqual(
+      ids.map(() => rawOf(made).toString('hex')),
+    )
+  })
+
   test('is raw, of every datatype', () => {
     fc.assert(
       fc.property(someTensors, (tensors) => {
