@@ -18,7 +18,8 @@ export function freePieces(server: Server): void {
   const reads = new WeakMap<Http2Session, Reads>()
   /** Counts views when they come: a stream that is paused holds them before anybody hears of them. */
   function push(this: ServerHttp2Stream, chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (Buffer.isBuffer(chunk) && this.session !== undefined) reads.get(this.session)?.arrived(chunk.buffer as ArrayBuffer)
+    if (Buffer.isBuffer(chunk) && this.session !== undefined)
+      reads.get(this.session)?.arrived(chunk.buffer as ArrayBuffer)
     return Readable.prototype.push.call(this, chunk, encoding)
   }
   http2ServerOf(server).on('stream', (stream, headers) => {
