@@ -69,15 +69,14 @@ export class Reads {
 
 /** A lone message has been put together in memory of grpc-js' own when its client says that it was the only one. */
 function freeLone(stream: ServerHttp2Stream, read: Reads): void {
-  let held: ArrayBuffer[] | undefined
+  const held: ArrayBuffer[] = []
+  const over = (): void => {
+    for (const each of held) read.done(each)
+  }
   stream.on('data', ({ buffer }: Buffer) => {
     if (buffer.byteLength < leastFreed) return
-    if (held !== undefined) return void held.push(buffer as ArrayBuffer)
-    const pieces = [buffer as ArrayBuffer]
-    held = pieces
-    stream.on('end', () => {
-      for (const each of pieces) read.done(each)
-    })
+    if (held.length === 0) stream.on('end', over)
+    held.push(buffer as ArrayBuffer)
   })
 }
 
@@ -100,14 +99,17 @@ function freeEach(stream: ServerHttp2Stream, read: Reads): void {
 type Written = (error: Error | null | undefined) => void
 type Write = (this: ServerHttp2Stream, chunk: Buffer, written: Written) => boolean
 
+/** No encoding is looked at where bytes are written, but one has to be named. */
+const encoding = 'utf8'
+
 /** The frame of an answer is a copy that grpc-js has made for the stream alone. */
 const writeFreeing: Write = function (chunk, written) {
-  const write = Writable.prototype.write as Write
-  if (chunk.byteLength < leastFreed) return write.call(this, chunk, written)
-  return write.call(this, chunk, (error) => {
+  if (chunk.byteLength < leastFreed) return Writable.prototype.write.call(this, chunk, encoding, written)
+  const free: Written = (error) => {
     written(error)
     if (error === undefined || error === null) freeOwn(chunk)
-  })
+  }
+  return Writable.prototype.write.call(this, chunk, encoding, free)
 }
 
 /** An answer whose memory is free when grpc-js has copied it into its frame. Nobody else may look at that memory. */
