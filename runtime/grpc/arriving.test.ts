@@ -155,3 +155,18 @@ test('a client of a stream may wait between two messages', async () => {
   expect(Buffer.concat(answers).toString('hex')).toBe('00000000020801'.repeat(2))
   expect(held).toBe(0)
 })
+
+test('a client of a stream may wait after a message in two parts', async () => {
+  const patienceMs = 1500
+  const stream = begin(streamPath, await connected(patienceMs))
+  const answers: Buffer[] = []
+  stream.on('data', (answer: Buffer) => answers.push(answer))
+  stream.write(Buffer.from('0000000002', 'hex'))
+  await until(() => held === 5)
+  stream.write(Buffer.from('0801', 'hex'))
+  await until(() => answers.length > 0)
+  await new Promise((resolve) => setTimeout(resolve, patienceMs + 200))
+  stream.end(Buffer.from('00000000020801', 'hex'))
+  await once(stream, 'close')
+  expect(Buffer.concat(answers).toString('hex')).toBe('00000000020801'.repeat(2))
+})

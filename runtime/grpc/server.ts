@@ -20,6 +20,7 @@ import { HealthService } from './health.ts'
 import { inferenceService, type InferenceContext } from './inference.ts'
 import { freePieces } from './pieces.ts'
 import { ReflectionService } from './reflection.ts'
+import { forgetStreams } from './streams.ts'
 
 export interface GrpcOptions extends Omit<InferenceContext, 'answers'> {
   /** What every answer names as its maker. */
@@ -96,6 +97,7 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   const connections = new Connections(server, Math.max(1000, options.connectionMaxAgeMs))
   countArriving(server, () => options.models.current?.scheduler)
   freePieces(server)
+  forgetStreams(server)
   const inject = (socket: Socket): void => injector.injectConnection(socket)
   const secured =
     tls === undefined
