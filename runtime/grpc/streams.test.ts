@@ -28,7 +28,7 @@ describe('a map by number', () => {
           expect(ours.has(one.number)).toBe(model.has(one.number))
         }
         expect(inOrder(ours)).toEqual(inOrder(model))
-        expect([...ours.keys()].toSorted()).toEqual([...model.keys()].toSorted())
+        expect(new Set(ours.keys())).toEqual(new Set(model.keys()))
         expect([...ours.values()].toSorted()).toEqual([...model.values()].toSorted())
       }),
     )
