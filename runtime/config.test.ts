@@ -70,6 +70,7 @@ describe('the configuration', () => {
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_THREADS: '0' }, 'SLIPWAY_THREADS is "0"'],
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_DRAIN_DELAY_MS: '5s' }, 'SLIPWAY_DRAIN_DELAY_MS is "5s"'],
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_LOG_LEVEL: 'loud' }, 'SLIPWAY_LOG_LEVEL is "loud"'],
+    ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_REVISION: 'm-é' }, 'SLIPWAY_REVISION is "m-é"; write letters'],
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_DEVICE: 'TPU' }, 'SLIPWAY_DEVICE is "TPU"; write CPU or GPU'],
     ['serve', { SLIPWAY_MODEL_NAME: 'm', SLIPWAY_BATCH_MAX_SIZE: '0' }, 'SLIPWAY_BATCH_MAX_SIZE is "0"'],
     [

@@ -134,6 +134,12 @@ export function parseConfig(environment: Environment, command: Command): Config 
   const logLevel = text('SLIPWAY_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(logLevel)) refuse(`SLIPWAY_LOG_LEVEL is "${logLevel}"`, 'write error, warn, info or debug')
 
+  const revision = text('SLIPWAY_REVISION') ?? 'none'
+  // It is a header of every answer.
+  if (!/^[\x20-\x7e]+$/.test(revision)) {
+    refuse(`SLIPWAY_REVISION is "${revision}"`, 'write letters, digits and signs of ASCII')
+  }
+
   const shortLane = text('SLIPWAY_SHORT_LANE') ?? 'Auto'
   if (!/^(auto|off)$/i.test(shortLane)) refuse(`SLIPWAY_SHORT_LANE is "${shortLane}"`, 'write Auto or Off')
 
@@ -155,7 +161,7 @@ export function parseConfig(environment: Environment, command: Command): Config 
     versionsFile: text('SLIPWAY_VERSIONS_FILE'),
     modelName: modelName ?? 'model',
     modelVersion: text('SLIPWAY_MODEL_VERSION') ?? '1',
-    revision: text('SLIPWAY_REVISION') ?? 'none',
+    revision,
     device: device === 'GPU' ? 'GPU' : 'CPU',
     threads: wholeOrAuto('SLIPWAY_THREADS', 1024),
     maxBatch: wholeOrAuto('SLIPWAY_BATCH_MAX_SIZE', 4096),

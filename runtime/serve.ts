@@ -124,8 +124,9 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     })
   }
   const metricsServer = createPlainServer((request, response) => {
-    if (request.url === '/state') return sendJson(response, 200, describeServer(models, state))
-    if (request.url !== '/metrics') return void response.writeHead(404).end('there are /metrics and /state\n')
+    const [path] = (request.url ?? '').split('?', 1)
+    if (path === '/state') return sendJson(response, 200, describeServer(models, state))
+    if (path !== '/metrics') return void response.writeHead(404).end('there are /metrics and /state\n')
     return void metrics.registry.metrics().then(
       (text) => response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text),
       (error: unknown) => {

@@ -159,10 +159,18 @@ export function refuse(
     response.writeHead(report.status, headers).end(body)
     return
   }
-  response.shouldKeepAlive = false
+  // Refusals are most of the answers of a server that has too much to do: a new connection for each would be more work.
+  const isShort = (announcedLength(request) ?? Infinity) <= shortBytes
+  if (!isShort) response.shouldKeepAlive = false
   response.writeHead(report.status, headers).write(body)
-  discardRest(request, () => response.end())
+  discardRest(request, () => {
+    response.end()
+    if (isShort && !request.complete) request.socket.destroySoon()
+  })
 }
+
+/** A body up to this size is read to its end although its request is refused, so that the connection can stay. */
+const shortBytes = 64 * 1024
 
 /** Counts a request that is over, and shows it to whoever looks at a sample. */
 function finished(

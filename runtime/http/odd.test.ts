@@ -92,9 +92,34 @@ test.each<[string, readonly string[], string]>([
   expect(errorOf(answer)).toContain(word)
 })
 
+/** A request as one piece of text, whose connection stays open. */
+const kept = (target: string, content: string): string =>
+  [`POST ${target} HTTP/1.1`, 'host: x', `content-length: ${content.length}`, '', content].join('\r\n')
+
 test('requests that come before their turn are answered in their turn', async () => {
-  const first = [`POST ${path} HTTP/1.1`, 'host: x', length, '', body].join('\r\n')
-  const wrong = [`POST ${path} HTTP/1.1`, 'host: x', 'content-length: 2', '', '{}'].join('\r\n')
-  const answers = await exchange(first + wrong + post(path, 'host: x', length).join('\r\n'))
+  const answers = await exchange(kept(path, body) + kept(path, '{}') + post(path, 'host: x', length).join('\r\n'))
   expect(statusesOf(answers)).toEqual([200, 400, 200])
+})
+
+test.each([
+  ['a model that is not there', '/v2/models/other/infer', 404],
+  ['an address that takes no such method', '/v2/health/live', 405],
+])('a refusal for %s keeps the connection, where the body is short', async (_name, target, status) => {
+  const answers = await exchange(kept(target, body) + post(path, 'host: x', length).join('\r\n'))
+  expect(statusesOf(answers)).toEqual([status, 200])
+})
+
+test('who does not send the rest of a request that is refused is cut off', async () => {
+  const answers = await exchange(
+    'POST /v2/models/other/infer HTTP/1.1',
+    'host: x',
+    'content-length: 1000',
+    '',
+    'ten bytes.',
+  )
+  expect(statusesOf(answers)).toEqual([404])
+})
+
+test('the metrics are there whatever a scraper asks with', async () => {
+  expect((await fetch(`${server.metricsUrl}?format=text`)).status).toBe(200)
 })

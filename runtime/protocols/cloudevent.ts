@@ -62,7 +62,7 @@ export function eventOf({ body, headers }: Encoded, mode: EventMode, model: stri
     time: new Date().toISOString(),
   }
   if (mode === 'binary') {
-    const extra = Object.entries(values).map(([name, value]) => [`ce-${name}`, value])
+    const extra = Object.entries(values).map(([name, value]) => [`ce-${name}`, headerText(value)])
     return { body, headers: { ...headers, ...(Object.fromEntries(extra) as Record<string, string>) } }
   }
   const writer = new JsonWriter(body.byteLength + 512).raw('{')
@@ -70,6 +70,9 @@ export function eventOf({ body, headers }: Encoded, mode: EventMode, model: stri
   writer.raw('"datacontenttype":"application/json","data":').bytes(body)
   return { body: writer.raw('}').finish(), headers: { 'content-type': structuredType } }
 }
+
+/** An attribute as a header has it: what is no visible ASCII, and `"` and `%`, in percent (binding for HTTP, 3.1.3.2). */
+const headerText = (value: string): string => value.replaceAll(/[^\x21\x23\x24\x26-\x7e]+/gu, encodeURIComponent)
 
 /** The attributes that every event must have. */
 const attributes = ['specversion', 'id', 'source', 'type']
