@@ -86,6 +86,8 @@ export async function infer(
         if (answered) finish(200)
         return spent()
       }
+      // A body that still waited has left the line; one that a worker has is not in this thread any more.
+      if (settled === undefined) memory.give(body.bytes.buffer)
       statistics.canceled()
       finish(clientGoneStatus)
     }
