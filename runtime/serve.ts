@@ -3,6 +3,7 @@
  * It must never be ready with a file that was not verified.
  */
 import { createServer as createPlainServer } from 'node:http'
+import { bodyLimits } from './bodylimits.ts'
 import { BodyMemory } from './bodymemory.ts'
 import { openAccess } from './keys.ts'
 import type { Config } from './config.ts'
@@ -15,6 +16,7 @@ import type { Worked } from './engine/thread.ts'
 import { affordable, onePlan, planThreads } from './engine/threads.ts'
 import { describeServer } from './describe.ts'
 import { sendJson } from './http/answer.ts'
+import { printBytes } from './errors.ts'
 import { createGrpcServer } from './grpc/server.ts'
 import { createApp } from './http/app.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
@@ -57,7 +59,14 @@ export async function serve(config: Config, { entry, log, signals, exit, version
   const models = new Models(config.modelName)
   const state = new ServerState(models)
   const metrics = createMetrics(config, { models, ready: () => state.health().ready })
-  const bodyMemory = new BodyMemory(Math.min(maxSpareBytes, bodyBudget(config.maxBodyBytes) / 4))
+  const bodies = bodyLimits(config.maxBodyBytes, readMemoryLimit())
+  if (bodies.largest < config.maxBodyBytes) {
+    log.info(
+      `requests may have ${printBytes(bodies.largest)} at most, because of the memory limit, and not ${printBytes(config.maxBodyBytes)}; raise spec.resources.limits.memory for larger ones`,
+      { 'event.action': 'body limit' },
+    )
+  }
+  const bodyMemory = new BodyMemory(bodies.spare)
   const pool = {
     entry,
     stuckAfterMs: config.stuckAfterMs,
@@ -70,7 +79,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
   const scheduling = {
     maxRequests: config.queueMaxRequests,
     maxWaitMs: config.queueTimeoutMs,
-    maxBytes: bodyBudget(config.maxBodyBytes),
+    maxBytes: bodies.together,
     maxDelayMs: config.batchMaxDelayMs,
     maxCachedBytes: config.cacheMaxBytes,
   }
@@ -98,7 +107,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     onBug,
     answering: { revision: config.revision, closing: () => state.draining },
     connectionMaxAgeMs: config.connectionMaxAgeMs,
-    maxBodyBytes: config.maxBodyBytes,
+    maxBodyBytes: bodies.largest,
     memory: bodyMemory,
     app: createApp({ models, state, serverVersion: version, onBug }),
   })
@@ -112,7 +121,7 @@ export async function serve(config: Config, { entry, log, signals, exit, version
     onBug,
     serverVersion: version,
     revision: config.revision,
-    maxBodyBytes: config.maxBodyBytes,
+    maxBodyBytes: bodies.largest,
     connectionMaxAgeMs: config.connectionMaxAgeMs,
   })
   if (config.tls !== undefined && tls !== undefined) {
@@ -244,15 +253,6 @@ const loadHere = async (...[file, sizeBytes, options]: Parameters<LoadHere>): Pr
   return loadOnnx(file, sizeBytes, options)
 }
 type LoadHere = NonNullable<PoolOptions['loadHere']>
-
-/** Memory of bodies that lies ready for the next ones, in bytes at most: a hundred images. */
-const maxSpareBytes = 64 * 2 ** 20
-
-/** Bodies held at once may take a quarter of the memory limit, and always one body of the largest size. */
-function bodyBudget(maxBodyBytes: number): number {
-  const limit = readMemoryLimit()
-  return Math.max(maxBodyBytes, limit === undefined ? 2 ** 30 : limit / 4)
-}
 
 function logLoaded(
   log: Log,
