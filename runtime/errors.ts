@@ -76,6 +76,12 @@ const table = {
     found: 'there is no model file {path}',
     fix: 'run the fetch step before this one, with the same SLIPWAY_MODEL_FILE',
   },
+  ModelFileIsFolder: {
+    code: 'ModelNotFound',
+    status: 500,
+    found: '{path} is a folder and no model file',
+    fix: 'name the file in it',
+  },
   HttpForbidden: {
     code: 'ModelForbidden',
     status: 500,

@@ -199,7 +199,21 @@ describe('a server that cannot serve', () => {
       identityModel('FLOAT'),
     )
     expect(await second.finished).toEqual({ code: 1, signal: null })
-    expect(second.termination()).toMatchObject({ ok: false, message: expect.stringContaining('EADDRINUSE') })
+    expect(second.termination()).toMatchObject({
+      ok: false,
+      code: 'BadConfiguration',
+      message: expect.stringMatching(/port \d+ cannot be used.*EADDRINUSE.*SLIPWAY_HTTP_PORT/),
+    })
     await first.stop()
+  })
+
+  test('a folder where the model file should be ends with its reason', async () => {
+    const command = runCommand('inspect', { SLIPWAY_MODEL_FILE: import.meta.dirname })
+    expect(await command.finished).toEqual({ code: 1, signal: null })
+    expect(command.termination()).toMatchObject({
+      ok: false,
+      code: 'ModelNotFound',
+      message: expect.stringContaining('is a folder'),
+    })
   })
 })

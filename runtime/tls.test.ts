@@ -147,6 +147,20 @@ test('a new certificate is used for new connections; one that fits no key change
   expect([await presented(port()), await presented(grpcPort())]).toEqual(['two', 'two'])
 })
 
+test.each(['certificate', 'key'] as const)('a %s file that is empty changes nothing', async (which) => {
+  present('two')
+  // It may still have to take this pair.
+  // oxlint-disable-next-line no-await-in-loop -- it waits for a state
+  while ((await presented(port())) !== 'two') await sleep(20)
+  const complaints = (): number => server.log.filter(({ message }) => message.includes('stays as it is')).length
+  const before = complaints()
+  writeFileSync(files[which], '')
+  while (complaints() === before) await sleep(20) // oxlint-disable-line no-await-in-loop
+  expect(await presented(port())).toBe('two')
+  expect(await presented(grpcPort())).toBe('two')
+  present('two')
+})
+
 test('a server whose certificate cannot be read says so and ends', async () => {
   const command = runCommand('serve', { ...environment, SLIPWAY_MODEL_NAME: 'm', SLIPWAY_TLS_KEY_FILE: '/none' })
   expect((await command.finished).code).toBe(1)

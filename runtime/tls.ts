@@ -25,6 +25,9 @@ export interface Secured {
 export async function readIdentity({ certificate, key }: TlsFiles): Promise<Identity> {
   try {
     const identity = { cert: await readFile(certificate, 'utf8'), key: await readFile(key, 'utf8') }
+    // Node takes an empty text for none at all, and would serve without a certificate, which nobody can talk to.
+    if (identity.cert === '') throw new Error('the certificate is empty')
+    if (identity.key === '') throw new Error('the key is empty')
     createSecureContext(identity)
     return identity
   } catch (error) {
@@ -51,11 +54,11 @@ export function followIdentity(
   const look = async (): Promise<void> => {
     try {
       const found = await readIdentity(files)
+      complained = ''
       if (found.cert === last.cert && found.key === last.key) return
       last = found
       for (const server of servers) server.setSecureContext(found)
       told(undefined)
-      complained = ''
     } catch (error) {
       const words = wordsOf(error)
       if (words !== complained) told(error)

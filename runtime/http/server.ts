@@ -131,12 +131,20 @@ function originForm(target: string): string {
   return rest === '' || rest.startsWith('?') ? `/${rest}` : rest
 }
 
-/** Listens on all addresses. @throws Error when the port is taken */
+/** Listens on all addresses. @throws Fault `BadConfiguration` when the port is taken, or may not be used */
 export async function listen(server: NetServer, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    const refused = (error: Error): void =>
+      reject(
+        fault('BadConfiguration', {
+          problem: `the port ${port} cannot be used: ${error.message}`,
+          remedy:
+            'give SLIPWAY_HTTP_PORT, SLIPWAY_GRPC_PORT and SLIPWAY_METRICS_PORT ports that no other container of the pod has',
+        }),
+      )
+    server.once('error', refused)
     server.listen(port, () => {
-      server.off('error', reject)
+      server.off('error', refused)
       resolve()
     })
   })

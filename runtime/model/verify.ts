@@ -28,6 +28,7 @@ export async function verifyFile(path: string, expected: string | undefined): Pr
     })
   } catch (error) {
     if (codeOf(error) === 'ENOENT') throw fault('ModelFileNotFound', { path })
+    if (codeOf(error) === 'EISDIR') throw fault('ModelFileIsFolder', { path })
     throw error
   }
   const digest = `sha256:${hash.digest('hex')}`
