@@ -16,7 +16,7 @@ USER 65532:65532
 EXPOSE 8080 9000 9090
 # Tensors live outside V8's heap, so a model's memory is not bounded by these; they keep JavaScript's own part small.
 # Left to itself, V8 collects its whole heap after every 32 MB or so of tensors: a third of the CPU time of large ones.
-# And it takes up to 90 MB more for young objects, the more the larger the machine, without being faster (docs/decisions/0340).
+# And it takes up to 128 MiB in each thread for young objects, under any limit, without being faster (docs/decisions/0340).
 # A signal must not open the debugger.
 ENTRYPOINT ["node", "--disable-sigusr1", "--max-old-space-size-percentage=50", "--external-memory-accounted-in-global-limit", "--max-semi-space-size=8", "/app/main.mjs"]
 CMD ["serve"]

@@ -63,7 +63,7 @@ const done: string[] = []
 for (const part of chosenParts) {
   /* oxlint-disable no-await-in-loop -- parts would disturb each other */
   if (part === 'grpc') world.samples.push(...(await grpcSamples(world.rounds, values.quick ? 100 : 400, report)))
-  else if (part === 'soak') world.samples.push(...(await soakSamples(values.quick ? 60_000 : 600_000, report)))
+  else if (part === 'soak') world.samples.push(...(await soakSamples(values.quick ? 60_000 : 1_800_000, report)))
   else await parts[part](world)
   /* oxlint-enable no-await-in-loop */
   done.push(part)
